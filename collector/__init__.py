@@ -1,0 +1,11 @@
+"""The process around the rules: receive -> decode -> window -> detect -> expose, and forward.
+
+`receive/`   OTLP over gRPC and HTTP: bytes in, status out, sizes bounded.
+`decode/`    bytes -> span columns; files -> bytes.
+`window.py`  spans -> whole traces, closed on quiet, age or size.
+`detect.py`  whole traces -> facts, merged by pane; judged every few seconds.
+`ledger.py`  findings over time: new, ongoing, resolved, regressed; counters; sqlite.
+`expose/`    Prometheus metrics, API and page.
+`forward.py` the same bytes to one upstream.
+`settings.py` file, environment and flags; `service.py` wires it all once; `cli/` the commands.
+"""

@@ -1,0 +1,1 @@
+"""What rules and facts tables share: contract, span columns, shapes, structure, merging."""

@@ -1,0 +1,177 @@
+"""Runs all facts tables over whole traces, merges facts, and runs all rules over the facts.
+
+Pure: no clock, no I/O. `observe` takes span columns of whole traces and gives `Facts`; `Facts` merge
+by `merge_facts`; `judge` gives findings. A process, a file check and a gateway use these three.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from detectors.kit import merge as merging
+from detectors.kit.catalogue import rules, tables
+from detectors.kit.contract import (
+    Context,
+    FactColumn,
+    FactsTable,
+    Finding,
+    Rule,
+    Visibility,
+)
+from detectors.kit.repairs import repair
+from detectors.kit.structure import assemble
+
+log = logging.getLogger(__name__)
+
+Resolve = Callable[[Iterable[int]], dict[int, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Merged facts of some traces: a frame per table, the texts of their codes, what was lost.
+
+    `counts`: whole numbers that add up: spans, traces, repairs by reason (`repaired:duplicate` …)
+    and rows over a table's cap (`overflow:repeats`).
+    """
+
+    frames: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    texts: Mapping[int, str] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def table(self, name: str) -> pl.DataFrame:
+        """pane + the columns of that facts table; no rows when nothing was observed."""
+        found = self.frames.get(name)
+        if found is not None:
+            return found
+        return pl.DataFrame(schema=merging.schema(_TABLES()[name]))
+
+    def text(self, value: int | None) -> str:
+        """The text behind a code; `?` when it is not known any more, empty for None."""
+        return "" if value is None else self.texts.get(value, "?")
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What all rules had to say: findings by severity, cost and identity; visibility by rule."""
+
+    findings: tuple[Finding, ...]
+    visibility: tuple[Visibility, ...]
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+def _TABLES() -> dict[str, FactsTable]:  # noqa: N802 - reads as the constant that it is
+    return {t.name: t for t in tables()}
+
+
+def observe(spans: pl.DataFrame, resolve: Resolve) -> Facts:
+    """Span columns of whole traces -> facts. `resolve` gives the texts of codes."""
+    repaired, counts = repair(spans)
+    if not repaired.height:
+        return Facts(counts=counts)
+    assembled = assemble(repaired)
+    plans = [t.observe(assembled.lazy()) for t in tables()]
+    observed = pl.collect_all(plans)
+    frames: dict[str, pl.DataFrame] = {}
+    tally = Counter(counts)
+    tally["traces"] += assembled["trace"].n_unique()
+    for table, rows in zip(tables(), observed, strict=True):
+        merged = merging.merge(table, [rows.cast(dict(merging.schema(table)))])  # type: ignore[arg-type]
+        kept, lost = merging.cap(table, merged, table.max_rows)
+        frames[table.name] = kept
+        if lost:
+            tally[f"overflow:{table.name}"] += lost
+    return Facts(frames, resolve(_codes(frames)), dict(tally))
+
+
+def merge_facts(parts: Iterable[Facts]) -> Facts:
+    """All of them as one; the order and grouping of `parts` do not matter."""
+    parts = list(parts)
+    texts: dict[int, str] = {}
+    tally: Counter[str] = Counter()
+    for part in parts:
+        texts.update(part.texts)
+        tally.update(part.counts)
+    frames: dict[str, pl.DataFrame] = {}
+    for name, table in _TABLES().items():
+        merged = merging.merge(table, [p.frames[name] for p in parts if name in p.frames])
+        kept, lost = merging.cap(table, merged, table.max_rows)
+        frames[name] = kept
+        if lost:
+            tally[f"overflow:{name}"] += lost
+    return Facts(frames, texts, dict(tally))
+
+
+def since(facts: Facts, start_ns: int) -> Facts:
+    """The facts whose pane ends after `start_ns`; texts that no row needs any more are dropped."""
+    frames = {
+        name: facts.table(name).filter(pl.col("pane") > start_ns - t.pane_seconds * 1_000_000_000)
+        for name, t in _TABLES().items()
+    }
+    needed = _codes(frames)
+    return Facts(
+        frames, {c: facts.texts[c] for c in needed if c in facts.texts}, dict(facts.counts)
+    )
+
+
+def _codes(frames: Mapping[str, pl.DataFrame]) -> set[int]:
+    """Every text code that facts mention, exemplars included."""
+    found: set[int] = set()
+    for name, table in _TABLES().items():
+        frame = frames.get(name)
+        if frame is not None and frame.height:
+            for column in table.columns:
+                found.update(_column_codes(frame, column))
+    return found
+
+
+def _column_codes(frame: pl.DataFrame, column: FactColumn) -> set[int]:
+    if column.text:
+        return set(frame[column.name].drop_nulls().unique().to_list())
+    codes: set[int] = set()
+    if column.texts:
+        exploded = frame[column.name].explode(empty_as_null=False).drop_nulls().struct
+        for name in column.texts:
+            codes.update(exploded.field(name).drop_nulls().unique().to_list())
+    return codes
+
+
+def judge(facts: Facts, context: Context, selected: Iterable[Rule] | None = None) -> Judgement:
+    """Run rules over merged facts. A rule that raises is logged and named; the others go on."""
+    findings: list[Finding] = []
+    visibility: list[Visibility] = []
+    failed: dict[str, str] = {}
+    for rule in selected if selected is not None else rules():
+        try:
+            verdict = rule.judge(facts, context)
+        except Exception as error:
+            log.exception("rule %s failed", rule.code)
+            failed[rule.code] = f"{type(error).__name__}: {error}"
+            continue
+        findings.extend(verdict.findings)
+        visibility.extend(verdict.visibility)
+    findings.sort(key=_by_cost)
+    visibility.sort(key=lambda v: (v.code, v.service, v.state, v.reason))
+    return Judgement(tuple(findings), tuple(visibility), failed)
+
+
+def _by_cost(finding: Finding) -> tuple[Any, ...]:
+    rank = {"critical": 0, "warning": 1, "info": 2}[finding.severity]
+    return (
+        rank,
+        -finding.wasted_ns,
+        finding.code,
+        finding.service,
+        finding.operation,
+        finding.fingerprint,
+    )
+
+
+def default_settings(rule: Rule, service: str, operation: str) -> Any:
+    """A `Lookup` that gives every rule its defaults."""
+    return rule.Settings()

@@ -1,0 +1,111 @@
+"""Merging facts, derived from each table's own columns.
+
+Keys are grouped by; sums, minima and maxima are what they say; the worst exemplars are the first
+few of a total order. All of it is associative and commutative, and a row cap keeps it so: when a
+table has too many rows, those with the smallest keyed hash stay, the same ones in every process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import polars as pl
+
+from detectors.kit.contract import EXEMPLARS_KEPT, FactColumn, FactsTable
+
+PANE = "pane"
+
+
+def schema(table: FactsTable) -> dict[str, pl.DataType | type[pl.DataType]]:
+    """The columns of a facts frame: `pane` and the table's own."""
+    return {PANE: pl.Int64, **{c.name: c.dtype for c in table.columns}}
+
+
+def keys(table: FactsTable) -> list[str]:
+    """The columns that make a row, `pane` first."""
+    return [PANE, *(c.name for c in table.columns if c.merge == "key")]
+
+
+def merge(table: FactsTable, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """One frame with a row per key, whatever the order and split of `frames`."""
+    parts = [f for f in frames if f.height]
+    if not parts:
+        return pl.DataFrame(schema=schema(table))
+    stacked = pl.concat(parts) if len(parts) > 1 else parts[0]
+    return _regroup(table, stacked, keys(table))
+
+
+def without_panes(table: FactsTable, frame: pl.DataFrame) -> pl.DataFrame:
+    """The facts of a whole range: panes added up, column `pane` gone."""
+    return _regroup(table, frame.drop(PANE), keys(table)[1:])
+
+
+def _regroup(table: FactsTable, frame: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+    plain = [_aggregate(c) for c in table.columns if c.merge in ("sum", "min", "max")]
+    merged = frame.group_by(by).agg(*plain)
+    for column in table.columns:
+        if column.merge == "worst":
+            merged = merged.join(
+                _keep_worst(frame, column, by), on=by, how="left", nulls_equal=True
+            )
+    ordered = [c.name for c in table.columns]
+    return merged.select(*([PANE] if PANE in by else []), *ordered).sort(by)
+
+
+def _aggregate(column: FactColumn) -> pl.Expr:
+    values = pl.col(column.name)
+    match column.merge:
+        case "sum":
+            return values.sum()
+        case "min":
+            return values.min()
+        case _:
+            return values.max()
+
+
+def _keep_worst(frame: pl.DataFrame, column: FactColumn, by: list[str]) -> pl.DataFrame:
+    exploded = frame.select(*by, column.name).explode(column.name, empty_as_null=False)
+    return worst_first(exploded, column, by)
+
+
+def worst_first(rows: pl.DataFrame, column: FactColumn, by: list[str]) -> pl.DataFrame:
+    """Rows of one struct each -> one row per `by` with the list of the worst, worst first."""
+    order = pl.col(column.name).struct
+    return (
+        rows.filter(pl.col(column.name).is_not_null())
+        .sort(
+            order.field("score"),
+            order.field("trace_hi"),
+            order.field("trace_lo"),
+            column.name,
+            descending=[True, False, False, False],
+        )
+        .group_by(by, maintain_order=True)
+        .agg(pl.col(column.name).head(EXEMPLARS_KEPT))
+    )
+
+
+def cap(table: FactsTable, frame: pl.DataFrame, max_rows: int) -> tuple[pl.DataFrame, int]:
+    """At most `max_rows` rows and how many were left out.
+
+    Which rows stay is decided by a keyed hash of the key without its pane, so that every process
+    keeps the same subjects and keeps them over time (bottom-k sampling, Cohen & Kaplan 2007).
+    """
+    excess = frame.height - max_rows
+    if excess <= 0:
+        return frame, 0
+    subject = keys(table)[1:]
+    ranked = frame.with_columns(_stable_hash(frame, subject).alias("_rank"))
+    kept = ranked.sort("_rank", PANE).head(max_rows).drop("_rank").sort(keys(table))
+    return kept, excess
+
+
+def _stable_hash(frame: pl.DataFrame, columns: list[str]) -> pl.Series:
+    """64-bit mix of integer columns; plain wrapping arithmetic, the same everywhere."""
+    mixed = pl.lit(0x9E3779B97F4A7C15, dtype=pl.UInt64)
+    for name in columns:
+        value = pl.col(name).to_physical().cast(pl.Int128).fill_null(-1)
+        value = (value % (1 << 64)).cast(pl.UInt64)
+        mixed = (mixed ^ value) * pl.lit(0xFF51AFD7ED558CCD, dtype=pl.UInt64)
+        mixed = mixed ^ (mixed // pl.lit(1 << 33, dtype=pl.UInt64))
+    return frame.select(mixed.alias("h")).to_series()
