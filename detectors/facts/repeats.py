@@ -1,0 +1,337 @@
+"""The same work done again and again within one entry: queries, writes, calls, cache reads, publishes.
+
+A group is (entry, kind of work, shape, callee). It becomes one row of counts: how many different
+repeats, in which form, how evenly spread, how many failed. What a rule might want to tune is a bin
+of the key; nothing here decides whether a group is a fault.
+
+::
+
+    shop       GET /books               |==============================|   entry
+    shop         SELECT books             |=|                              source
+    shop         SELECT authors ×12          |=||=||=||=||=||=||=||=|      group, n = 12
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from detectors.kit.bins import class_of, count_bin, pane
+from detectors.kit.columns import Kind
+from detectors.kit.contract import FactsTable, key, least, most, total, worst
+from detectors.kit.traits import Trait, has
+from detectors.kit.work import Work, failed, with_callee, work
+
+VALUES = ("hidden", "distinct", "mixed", "same")
+Values = pl.Enum(VALUES)
+MODES = ("sequential", "parallel")
+Mode = pl.Enum(MODES)
+TRANSACTIONS = ("unknown", "inside", "outside")
+Transaction = pl.Enum(TRANSACTIONS)
+
+FAILED_PERCENT_EDGES = [1, 11, 26, 51]
+"""Classes of failed repeats: none, to 10 %, to 25 %, to 50 %, more."""
+INTERVAL_MS_EDGES = [100, 500, 1_000, 5_000]
+"""Classes of the median time from one start to the next."""
+SPREAD_EDGES = [15, 20, 40]
+"""Classes of longest over median interval, in tenths: 0 is even, 3 is ragged."""
+
+_GROUP = ("entry", "work", "shape", "callee")
+_MS = 1_000_000
+
+
+class Repeats:
+    """One row per (service, operation, work, subject, form of the repetition, count bin)."""
+
+    name = "repeats"
+    pane_seconds = 60
+    max_rows = 100_000
+    columns = (
+        key("service", pl.UInt64, "service", text=True),
+        key("environment", pl.UInt64, "deployment environment", text=True),
+        key("entry_label", pl.UInt64, "operation of the entry", text=True),
+        key("entry_kind", Kind, "kind of the entry; unspecified when it is missing"),
+        key("work", Work, "kind of work"),
+        key("system", pl.UInt64, "database, broker or protocol", text=True),
+        key("operation", pl.UInt64, "verb", text=True),
+        key("target", pl.UInt64, "table, path template, destination", text=True),
+        key("predicate", pl.UInt64, "columns filtered by", text=True),
+        key("shape", pl.UInt64, "statement or URL without values", text=True),
+        key("callee", pl.UInt64, "service that answers, where known", text=True),
+        key("values", Values, "whether the repeats differ in values"),
+        key("mode", Mode, "one after the other, or at once"),
+        key("transaction", Transaction, "whether one transaction holds all repeats"),
+        key("form", pl.UInt32, "traits that most repeats have"),
+        key("attempts", pl.Boolean, "all failed, or all but the last: attempts of one call"),
+        key("failed_class", pl.Int8, "share of failed repeats, see FAILED_PERCENT_EDGES"),
+        key("interval_class", pl.Int8, "median interval, see INTERVAL_MS_EDGES"),
+        key("spread_class", pl.Int8, "evenness of intervals, see SPREAD_EDGES"),
+        key("n_bin", pl.Int64, "different repeats in the entry, see `bins.count_bin`"),
+        total("entries", "entries with such a group"),
+        total("traces", "traces with such a group, each counted once per subject"),
+        total("repeats", "different repeats"),
+        total("spans", "operations, equal ones included"),
+        total("failed", "operations that failed"),
+        total("busy_ns", "time in which at least one repeat ran"),
+        total("wasted_ns", "busy time less the slowest single repeat"),
+        total("entry_ns", "duration of the entries"),
+        least("n_min", "fewest different repeats in an entry"),
+        most("n_max", "most different repeats in an entry"),
+        least("first_ns", "earliest repeat"),
+        most("last_ns", "end of the latest repeat"),
+        worst(
+            "exemplars",
+            {
+                "entry_span": pl.UInt64,
+                "entry_start_ns": pl.Int64,
+                "entry_duration_ns": pl.Int64,
+                "first_ns": pl.Int64,
+                "last_ns": pl.Int64,
+                "n": pl.Int64,
+                "span_ids": pl.List(pl.UInt64),
+                "label": pl.UInt64,
+                "helper": pl.UInt64,
+                "callee_label": pl.UInt64,
+                "source": pl.UInt64,
+                "source_start_ns": pl.Int64,
+                "source_duration_ns": pl.Int64,
+                "code_file": pl.UInt64,
+                "code_line": pl.Int32,
+            },
+            "worst groups: by wasted time, with the spans that a waterfall shows",
+            "label",
+            "helper",
+            "callee_label",
+            "source",
+            "code_file",
+        ),
+    )
+
+    def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
+        """A row per group of two or more; equal rows are added up by the engine."""
+        named = pl.when(pl.col("work") == "publish").then("label")
+        shaped = (
+            with_callee(spans)
+            .with_columns(work())
+            .filter(pl.col("work").is_not_null())
+            .with_columns(pl.coalesce("shape", named).alias("shape"))
+            .filter(pl.col("shape").is_not_null())
+        )
+        groups = _groups(shaped).filter(pl.col("n") >= 2)
+        groups = _with_source(groups, shaped)
+        groups = _with_helper(groups, spans)
+        groups = _with_transaction(groups, spans)
+        return self._rows(groups)
+
+    def _rows(self, groups: pl.LazyFrame) -> pl.LazyFrame:
+        subject = ["trace", "entry_label", *(c for c in _GROUP if c != "entry")]
+        counted_once = (pl.int_range(pl.len()).over(subject) == 0).cast(pl.Int64)
+        exemplar = [f for f in self.columns[-1].dtype.inner.to_schema()]  # type: ignore[union-attr]
+        return groups.with_columns(
+            pane(pl.col("entry_start_ns"), self.pane_seconds),
+            count_bin(pl.col("n")).alias("n_bin"),
+            counted_once.alias("traces"),
+            pl.col("wasted_ns").alias("score"),
+        ).select(
+            "pane",
+            *(c.name for c in self.columns if c.merge == "key"),
+            pl.lit(1, dtype=pl.Int64).alias("entries"),
+            "traces",
+            pl.col("n").alias("repeats"),
+            "spans",
+            "failed",
+            "busy_ns",
+            "wasted_ns",
+            pl.col("entry_duration_ns").alias("entry_ns"),
+            pl.col("n").alias("n_min"),
+            pl.col("n").alias("n_max"),
+            "first_ns",
+            "last_ns",
+            pl.concat_list(pl.struct(exemplar)).alias("exemplars"),
+        )
+
+
+def _groups(shaped: pl.LazyFrame) -> pl.LazyFrame:
+    """Spans that do work, in order of start -> a row per group with its measures."""
+    start, end = pl.col("start_ns"), pl.col("start_ns") + pl.col("duration_ns")
+    spans = pl.col("repeat").cast(pl.Int64).sum()
+    busy_before = end.cum_max().shift(1)
+    busy = (end - pl.max_horizontal(start, busy_before)).clip(lower_bound=0)
+    interval = start.diff()
+    median = interval.median().fill_null(0).cast(pl.Int64)
+    longest = interval.max().fill_null(0)
+    is_failed = failed()
+    measured = (
+        shaped.group_by(*_GROUP, maintain_order=True)
+        .agg(
+            *(pl.col(c).first() for c in _FIRST),
+            spans.alias("spans"),
+            pl.len().cast(pl.Int64).alias("_rows"),
+            pl.col("values").n_unique().cast(pl.Int64).alias("_unique"),
+            pl.col("values").null_count().cast(pl.Int64).alias("_hidden"),
+            is_failed.sum().cast(pl.Int64).alias("failed"),
+            is_failed.head(pl.len() - 1).all().alias("attempts"),
+            busy.sum().alias("busy_ns"),
+            pl.col("duration_ns").max().alias("_slowest_ns"),
+            (start < busy_before).sum().cast(pl.Int64).alias("_overlaps"),
+            start.min().alias("first_ns"),
+            end.max().alias("last_ns"),
+            median.alias("_median_ns"),
+            longest.alias("_longest_ns"),
+            *(_mostly(t) for t in _FORMS),
+            pl.col("span_id").head(3).alias("span_ids"),
+        )
+        .filter(pl.col("spans") >= 2)
+    )
+    return _classes(measured)
+
+
+_FIRST = (
+    "trace",
+    "trace_hi",
+    "trace_lo",
+    "service",
+    "environment",
+    "entry_label",
+    "entry_kind",
+    "entry_span",
+    "entry_start_ns",
+    "entry_duration_ns",
+    "system",
+    "operation",
+    "target",
+    "predicate",
+    "label",
+    "callee_label",
+    "parent_row",
+    "code_file",
+    "code_line",
+)
+"""Taken from the earliest span of a group; the same for all, or as good as any other."""
+
+_FORMS = (
+    Trait.LISTED,
+    Trait.PAGED,
+    Trait.PIPELINE,
+    Trait.MULTI_ROW,
+    Trait.LOCKING,
+    Trait.PARAMETERS,
+    Trait.AGGREGATED,
+)
+
+
+def _mostly(trait: Trait) -> pl.Expr:
+    """`trait` as a bit when at least half of the group's spans have it, else 0 (UInt32)."""
+    share = has(trait).sum() * 2 >= pl.len()
+    return pl.when(share).then(int(trait)).otherwise(0).cast(pl.UInt32).alias(f"_{trait.name}")
+
+
+def _classes(measured: pl.LazyFrame) -> pl.LazyFrame:
+    """Adds n, values, mode, form and the classes; see the columns of `Repeats`."""
+    visible = pl.col("_hidden") == 0
+    same = visible & (pl.col("_unique") == 1)
+    aggregated = pl.col("_AGGREGATED") != 0
+    reads = pl.col("work").is_in(["query", "call"])
+    values = (
+        pl.when(~visible | aggregated)
+        .then(pl.lit("hidden"))
+        .when(same)
+        .then(pl.lit("same"))
+        .when(pl.col("_unique") == pl.col("_rows"))
+        .then(pl.lit("distinct"))
+        .otherwise(pl.lit("mixed"))
+        .cast(Values)
+        .alias("values")
+    )
+    return measured.with_columns(
+        values,
+        pl.when(pl.col("_overlaps") * 2 >= pl.col("_rows"))
+        .then(pl.lit("parallel"))
+        .otherwise(pl.lit("sequential"))
+        .cast(Mode)
+        .alias("mode"),
+        pl.sum_horizontal(*(f"_{t.name}" for t in _FORMS)).cast(pl.UInt32).alias("form"),
+        class_of(pl.col("failed") * 100 // pl.col("_rows"), FAILED_PERCENT_EDGES).alias(
+            "failed_class"
+        ),
+        class_of(pl.col("_median_ns") // _MS, INTERVAL_MS_EDGES).alias("interval_class"),
+        _spread().alias("spread_class"),
+        (pl.col("busy_ns") - pl.col("_slowest_ns")).clip(lower_bound=0).alias("wasted_ns"),
+        pl.when(reads & visible & ~aggregated)
+        .then("_unique")
+        .otherwise("spans")
+        .cast(pl.Int64)
+        .alias("n"),
+    ).with_columns(
+        pl.when(pl.col("failed") == 0).then(False).otherwise("attempts").alias("attempts")
+    )
+
+
+def _spread() -> pl.Expr:
+    """How even the intervals are; always 0 for short ones, which nobody asks about."""
+    tenths = pl.col("_longest_ns") * 10 // pl.col("_median_ns").clip(lower_bound=1)
+    short = pl.col("_median_ns") < INTERVAL_MS_EDGES[0] * _MS
+    return pl.when(short).then(0).otherwise(class_of(tenths, SPREAD_EDGES)).cast(pl.Int8)
+
+
+def _with_source(groups: pl.LazyFrame, shaped: pl.LazyFrame) -> pl.LazyFrame:
+    """Adds the last different read that ended before the group began: what feeds the loop."""
+    reads = (
+        shaped.filter(pl.col("work").is_in(["query", "call"]))
+        .select(
+            "entry",
+            (pl.col("start_ns") + pl.col("duration_ns")).alias("_end_ns"),
+            pl.col("label").alias("source"),
+            pl.col("start_ns").alias("source_start_ns"),
+            pl.col("duration_ns").alias("source_duration_ns"),
+        )
+        .sort("_end_ns", "source_start_ns", "source")
+    )
+    return groups.sort("first_ns", "trace_hi", "trace_lo", *_GROUP).join_asof(
+        reads,
+        left_on="first_ns",
+        right_on="_end_ns",
+        by="entry",
+        strategy="backward",
+        check_sortedness=False,
+    )
+
+
+def _with_helper(groups: pl.LazyFrame, spans: pl.LazyFrame) -> pl.LazyFrame:
+    """Adds the label of the span around the first repeat, unless that is the entry itself."""
+    parents = spans.with_row_index("row").select(
+        pl.col("row").cast(pl.Int32).alias("parent_row"),
+        pl.col("label").alias("helper"),
+        pl.col("is_entry").alias("_parent_is_entry"),
+    )
+    return groups.join(parents, on="parent_row", how="left").with_columns(
+        pl.when(~pl.col("_parent_is_entry")).then("helper").alias("helper")
+    )
+
+
+def _with_transaction(groups: pl.LazyFrame, spans: pl.LazyFrame) -> pl.LazyFrame:
+    """Adds whether one transaction holds the group; unknown where no span shows transactions."""
+    borders = (
+        spans.filter(pl.col("category") == "transaction")
+        .group_by("entry")
+        .agg(
+            pl.len().cast(pl.Int64).alias("_borders"),
+            pl.col("start_ns").min().alias("_opened_ns"),
+            pl.col("start_ns").max().alias("_closed_ns"),
+        )
+    )
+    around = (pl.col("_opened_ns") <= pl.col("first_ns")) & (
+        pl.col("_closed_ns") >= pl.col("first_ns")
+    )
+    transaction = (
+        pl.when(pl.col("_borders").is_null() | (pl.col("work") != "write"))
+        .then(pl.lit("unknown"))
+        .when(around & (pl.col("_borders") < pl.col("n")))
+        .then(pl.lit("inside"))
+        .otherwise(pl.lit("outside"))
+        .cast(Transaction)
+        .alias("transaction")
+    )
+    return groups.join(borders, on="entry", how="left").with_columns(transaction)
+
+
+TABLE: FactsTable = Repeats()
