@@ -1,0 +1,161 @@
+"""The algebra: findings do not depend on how spans were split, ordered or merged."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.judging import facts_of, judge_facts
+from support.sketch import read_cases, request
+
+from collector.decode.protobuf import decode_traces
+from detectors.kit import merge
+from detectors.kit.catalogue import tables
+from detectors.kit.contract import FactsTable
+from detectors.kit.engine import Facts, Judgement, merge_facts, since
+from detectors.kit.texts import Texts
+
+DRAWN = sorted((Path(__file__).parents[1] / "detectors").glob("*.trace"))
+SETTINGS = settings(max_examples=25, deadline=None)
+
+
+@functools.cache
+def drawn() -> tuple[pl.DataFrame, Texts]:
+    """All drawn cases of all rules as one frame of spans."""
+    texts = Texts()
+    frames = [
+        decode_traces(request(case).SerializeToString(), texts).frame
+        for path in DRAWN
+        for case in read_cases(path)
+    ]
+    return pl.concat(frames), texts
+
+
+@functools.cache
+def whole() -> tuple[Facts, bytes]:
+    """Facts and findings of everything at once."""
+    spans, texts = drawn()
+    facts = facts_of(spans, texts)
+    return facts, as_bytes(judge_facts(facts))
+
+
+def as_bytes(judgement: Judgement) -> bytes:
+    """A judgement down to the last byte."""
+    rows = [dataclasses.asdict(row) for row in (*judgement.findings, *judgement.visibility)]
+    return msgspec.json.encode(rows, order="sorted")
+
+
+def by_trace(spans: pl.DataFrame, parts: int, seed: int) -> list[pl.DataFrame]:
+    """Whole traces dealt to `parts` frames, rows of each in a random order."""
+    dealt = spans.with_columns(
+        ((pl.col("trace_hi") ^ pl.col("trace_lo")).hash(seed) % parts).alias("_part")
+    )
+    return [
+        frame.drop("_part").sample(fraction=1, shuffle=True, seed=seed)
+        for _, frame in dealt.group_by("_part")
+    ]
+
+
+def test_drawn_cases_give_findings_of_every_rule() -> None:
+    _, findings = whole()
+
+    assert {f"N10{i}" for i in range(1, 7)} <= {
+        row["code"] for row in msgspec.json.decode(findings) if "fingerprint" in row
+    }
+
+
+@SETTINGS
+@given(seed=st.integers(0, 2**32 - 1))
+def test_order_of_spans_does_not_matter(seed: int) -> None:
+    spans, texts = drawn()
+
+    shuffled = facts_of(spans.sample(fraction=1, shuffle=True, seed=seed), texts)
+
+    assert as_bytes(judge_facts(shuffled)) == whole()[1]
+
+
+@SETTINGS
+@given(parts=st.integers(2, 40), seed=st.integers(0, 2**32 - 1), data=st.data())
+def test_split_and_merge_do_not_matter(parts: int, seed: int, data: Any) -> None:
+    spans, texts = drawn()
+    pieces = [facts_of(part, texts) for part in by_trace(spans, parts, seed)]
+
+    while len(pieces) > 1:
+        taken = data.draw(st.integers(2, max(2, min(5, len(pieces)))), label="merged together")
+        pieces = [*pieces[taken:], merge_facts(reversed(pieces[:taken]))]
+
+    for name, frame in whole()[0].frames.items():
+        assert pieces[0].frames[name].equals(frame), name
+    assert as_bytes(judge_facts(pieces[0])) == whole()[1]
+
+
+@SETTINGS
+@given(seed=st.integers(0, 2**32 - 1), fraction=st.floats(0.1, 0.9))
+def test_duplicates_do_not_matter(seed: int, fraction: float) -> None:
+    spans, texts = drawn()
+
+    doubled = pl.concat([spans, spans.sample(fraction=fraction, seed=seed)])
+
+    assert as_bytes(judge_facts(facts_of(doubled, texts))) == whole()[1]
+
+
+def test_codes_of_another_process_merge() -> None:
+    """Codes are stable: facts of processes that never spoke add up by number."""
+    spans, texts = drawn()
+    fresh = Texts()
+    again = [
+        decode_traces(request(case).SerializeToString(), fresh).frame
+        for path in DRAWN
+        for case in read_cases(path)
+    ]
+
+    other = facts_of(pl.concat(again), fresh)
+    mine = facts_of(spans, texts)
+    both = merge_facts([mine, other])
+
+    assert dict(other.texts) == dict(mine.texts)
+    assert both.table("entries")["entries"].sum() == 2 * mine.table("entries")["entries"].sum()
+
+
+@pytest.mark.parametrize("table", tables(), ids=lambda t: t.name)
+def test_merging_nothing_and_one(table: FactsTable) -> None:
+    frame = whole()[0].table(table.name)
+
+    assert merge.merge(table, []).height == 0
+    assert merge.merge(table, [frame]).equals(frame)
+    assert merge.merge(table, [frame, frame.clear()]).equals(frame)
+    assert frame.schema == pl.Schema(merge.schema(table))
+
+
+@pytest.mark.parametrize("table", tables(), ids=lambda t: t.name)
+@given(seed=st.integers(0, 2**32 - 1), cap=st.integers(1, 30))
+@SETTINGS
+def test_a_capped_table_keeps_the_same_subjects_everywhere(
+    table: FactsTable, seed: int, cap: int
+) -> None:
+    frame = whole()[0].table(table.name)
+
+    kept, lost = merge.cap(table, frame, cap)
+    shuffled, lost_again = merge.cap(table, frame.sample(fraction=1, shuffle=True, seed=seed), cap)
+
+    assert kept.equals(shuffled)
+    assert lost == lost_again == max(0, frame.height - cap)
+    assert kept.height == min(cap, frame.height)
+
+
+def test_since_forgets_old_panes_and_their_texts() -> None:
+    facts, _ = whole()
+    newest = max(f["pane"].max() or 0 for f in facts.frames.values())  # type: ignore[type-var]
+
+    kept = since(facts, int(newest) + 3_600_000_000_000)  # type: ignore[arg-type]
+
+    assert all(frame.height == 0 for frame in kept.frames.values())
+    assert not kept.texts
+    assert since(facts, 0).texts == facts.texts
