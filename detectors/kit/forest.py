@@ -202,4 +202,4 @@ def cycle_cuts(parent: Rows) -> Rows:
     for _ in range(len(on_cycle).bit_length() + 1):
         least = np.minimum(least, least[step])
         step = step[step]
-    return on_cycle[least[on_cycle] == on_cycle]
+    return np.asarray(on_cycle[least[on_cycle] == on_cycle])

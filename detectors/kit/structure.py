@@ -101,7 +101,7 @@ def _entries(spans: pl.DataFrame, trace: Rows, parent: Rows, service: Ids) -> li
 
 def _same_service(parent: Rows, service: Ids) -> Mask:
     """Rows whose parent is known and in the same service."""
-    return (parent >= 0) & (service[parent] == service)
+    return np.asarray((parent >= 0) & (service[parent] == service))
 
 
 def _first_of_group(spans: pl.DataFrame, trace: Rows, service: Ids, tops: Rows) -> Rows:
@@ -215,4 +215,4 @@ def _error_origins(spans: pl.DataFrame, parent: Rows) -> Mask:
     error = forest.physical(spans, "status") == STATUSES.index("error")
     above = np.zeros(len(parent) + 1, np.bool_)  # the last place takes the rows without a parent
     above[parent[error]] = True
-    return error & ~above[:-1]
+    return np.asarray(error & ~above[:-1])
