@@ -73,7 +73,8 @@ def _pairs(bench: Bench, group: Rows, rows: Rows) -> tuple[Rows, Rows]:
     """Driver rows and the ORM rows that stand for them. `rows` by group, then canonical order."""
     start, duration = (forest.times(bench.spans, n)[rows] for n in ("start_ns", "duration_ns"))
     scope = bench.ids("scope", rows)
-    outer_scope = _longest_scope(group, scope, duration)
+    under = _under_orm(bench, rows) != rows
+    outer_scope = _longest_scope(group, scope, np.where(under, -1, duration))
     is_inner = scope != outer_scope[group]
     order = np.lexsort((is_inner, -duration, start, group))
     group, rows, is_inner = group[order], rows[order], is_inner[order]
@@ -92,7 +93,9 @@ def _pairs(bench: Bench, group: Rows, rows: Rows) -> tuple[Rows, Rows]:
     nth = outers[np.searchsorted(group[outers], group[chosen]) + rank]
     nearest = outers[np.searchsorted(outers, chosen) - 1]
     even = (inner_count == outer_count)[group[chosen]]
-    return rows[chosen], rows[np.where(even, nth, nearest)]
+    inner, outer = rows[chosen], rows[np.where(even, nth, nearest)]
+    apart = bench.parent[outer] != inner  # nobody is folded into a child
+    return inner[apart], outer[apart]
 
 
 def _longest_scope(group: Rows, scope: Ids, duration: Rows) -> Ids:
