@@ -42,8 +42,9 @@ class UrlShape:
 class CacheShape:
     """A cache command without its values.
 
-    `key` is the first key as text, None when the statement masks it; `template` is that key with
-    ids replaced (`user:{id}`). `commands` counts the commands of a pipeline, else 1.
+    `key` is the key as text (of several, all of them, separated by spaces), None when the statement
+    masks it; `template` is the key with ids replaced (`user:{id}`). `commands` counts the commands
+    of a pipeline, else it is 1.
     """
 
     operation: str | None
