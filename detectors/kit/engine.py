@@ -36,7 +36,7 @@ Resolve = Callable[[Iterable[int]], dict[int, str]]
 class Facts:
     """Merged facts of some traces: a frame per table, the texts of their codes, what was lost.
 
-    `counts`: whole numbers that add up: spans, traces, repairs by reason (`repaired:duplicate` …)
+    `counts`: whole numbers that add up: spans (before repairs), traces, repairs by reason (`repaired:duplicate` …)
     and rows over a table's cap (`overflow:repeats`).
     """
 
@@ -73,12 +73,13 @@ def observe(spans: pl.DataFrame, resolve: Resolve) -> Facts:
     """Span columns of whole traces -> facts. `resolve` gives the texts of codes."""
     repaired, counts = repair(spans)
     if not repaired.height:
-        return Facts(counts=counts)
+        return Facts(counts={**counts, "spans": spans.height})
     assembled = assemble(repaired)
     plans = [t.observe(assembled.lazy()) for t in tables()]
     observed = pl.collect_all(plans)
     frames: dict[str, pl.DataFrame] = {}
     tally = Counter(counts)
+    tally["spans"] += spans.height
     tally["traces"] += assembled["trace"].n_unique()
     for table, rows in zip(tables(), observed, strict=True):
         merged = merging.merge(table, [rows.cast(dict(merging.schema(table)))])  # type: ignore[arg-type]
