@@ -21,9 +21,7 @@ _PARTS = re.compile(r"([:/|.#\s])")
 _TTL_OPTIONS = frozenset(("EX", "PX", "EXAT", "PXAT"))
 _ARGUMENTS_WITH_TTL = 4  # SET key value EX seconds; three are NX, XX, KEEPTTL or GET
 _MOST_ARGUMENTS = 64  # that are looked at; a longer MGET is told by its first keys
-_PIPELINE_PREFIX = re.compile(
-    r"(?:redis\.)?pipelined?\b|multi\b(?=\s+\w)", re.IGNORECASE
-)
+_PIPELINE_PREFIX = re.compile(r"(?:redis\.)?pipelined?\b|multi\b(?=\s+\w)", re.IGNORECASE)
 
 
 def _template(key: str) -> str:
@@ -66,8 +64,7 @@ def _one(line: str, *, memcached: bool) -> CacheShape:
         if traits & Trait.READ:
             traits |= Trait.LISTED
     if verb == "SET" and (
-        count >= _ARGUMENTS_WITH_TTL
-        or any(word.upper() in _TTL_OPTIONS for word in arguments[2:])
+        count >= _ARGUMENTS_WITH_TTL or any(word.upper() in _TTL_OPTIONS for word in arguments[2:])
     ):
         traits |= Trait.EXPIRES
     if count:
@@ -123,9 +120,7 @@ def shape_command(
     if own is not None:
         lines[0] = lines[0][own.end() :].strip()
     table = MEMCACHED if memcached else REDIS
-    listed = len(lines) > 1 and all(
-        _is_command(line, table) for line in lines[:_MOST_ARGUMENTS]
-    )
+    listed = len(lines) > 1 and all(_is_command(line, table) for line in lines[:_MOST_ARGUMENTS])
     if prefix or own or pipeline_length or listed:
         return _pipeline(lines, pipeline_length, memcached=memcached)
     return _one(" ".join(lines), memcached=memcached)

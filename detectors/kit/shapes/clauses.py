@@ -89,18 +89,16 @@ class Walk:
     def _symbol(self, text: str, level: _Level) -> None:
         if text == "(":
             # A condition in parentheses is still the condition, `FROM (a JOIN b)` still FROM.
-            clause = "from" if level.table_after else level.clause
-            inner = _Level(
-                "" if clause == "from" and not level.table_after else clause,
-                table_after=level.table_after,
-            )
+            inherited = level.clause if level.clause in ("where", "order") else ""
+            clause = "from" if level.table_after else inherited
+            inner = _Level(clause, table_after=level.table_after)
             level.table_after = ""
             self._levels.append(inner)
         elif text == ")":
             if len(self._levels) > 1:
                 self._levels.pop()
         elif text == ",":
-            level.table_after = "FROM" if level.clause == "from" else ""
+            level.table_after = "FROM" if level.clause in ("from", "on") else ""
         elif text == ";":
             self._levels = [_Level()]
             self.statements.append(Statement())
@@ -126,9 +124,7 @@ class Walk:
         elif word in words.CLAUSES:
             level.clause = "order" if word == "ORDER" else "other"
 
-    def _starts(
-        self, index: int, word: str, level: _Level, statement: Statement
-    ) -> bool:
+    def _starts(self, index: int, word: str, level: _Level, statement: Statement) -> bool:
         """Take the first verb of a statement; whether nothing else is to be done with it."""
         if word == "WITH":
             statement.cte = True
@@ -163,18 +159,13 @@ class Walk:
         """Whether a verb starts a statement here: `FOR UPDATE` and `replace(…)` do not."""
         before = self.tokens[index - 1].upper if index else ""
         after = self.tokens[index + 1].upper if index + 1 < len(self.tokens) else ""
-        return (
-            before in ("", "(", ")", ";", "EXPLAIN", "ANALYZE", "BEGIN")
-            and after != "("
-        )
+        return before in ("", "(", ")", ";", "EXPLAIN", "ANALYZE", "BEGIN") and after != "("
 
     def _from(self, index: int, word: str, level: _Level, statement: Statement) -> None:
         before = self.tokens[index - 1].upper if index else ""
         if word == "FROM":
             # EXTRACT(YEAR FROM t) and IS DISTINCT FROM name no table.
-            opened = level.selecting or (
-                level.verb in words.WRITES and level.clause != "where"
-            )
+            opened = level.selecting or (level.verb in words.WRITES and level.clause != "where")
             if not opened or before == "DISTINCT":
                 return
             level.selecting = False
@@ -193,11 +184,7 @@ class Walk:
         """Take the table name that is due at `index`, or leave it when none stands there."""
         tokens, after = self.tokens, level.table_after
         word = tokens[index].upper
-        follows = (
-            tokens[index + 1].kind in (WORD, QUOTED)
-            if index + 1 < len(tokens)
-            else False
-        )
+        follows = tokens[index + 1].kind in (WORD, QUOTED) if index + 1 < len(tokens) else False
         if after in ("CREATE", "ALTER", "DROP", "TRUNCATE", "LOCK"):
             if word in words.OBJECTS and follows:
                 self.statements[-1].parts.append(tokens[index].text)
@@ -230,10 +217,7 @@ class Walk:
             "ON",
             "AS",
             "VALUES",
-        } and (
-            word != "TABLE"
-            or self.tokens[index - 1].upper in ("INTO", "OVERWRITE", "COPY")
-        )
+        } and (word != "TABLE" or self.tokens[index - 1].upper in ("INTO", "OVERWRITE", "COPY"))
 
     def _record(self, name: str, after: str) -> None:
         statement = self.statements[-1]
@@ -262,11 +246,7 @@ class Walk:
     def main(self) -> Statement:
         """The statement that says what the text is for: `SET NOCOUNT ON; INSERT …` inserts."""
         read = [s for s in self.statements if s.verb]
-        working = (
-            s
-            for s in read
-            if s.verb not in words.VERBS or int(words.VERBS[s.verb]) & 0b11
-        )
+        working = (s for s in read if s.verb not in words.VERBS or int(words.VERBS[s.verb]) & 0b11)
         return next(working, read[0] if read else self.statements[0])
 
     def summary(self) -> str:

@@ -59,9 +59,7 @@ REDIS = _table(
         ),
     ),
 )
-REDIS_MANY = word_set(
-    "MGET HMGET JSON.MGET DEL UNLINK EXISTS"
-)  # whose arguments are all keys
+REDIS_MANY = word_set("MGET HMGET JSON.MGET DEL UNLINK EXISTS")  # whose arguments are all keys
 
 MEMCACHED = _table(
     one=(_READ_ONE, "get gets"),

@@ -7,8 +7,8 @@ are read as far as they go.
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from dataclasses import dataclass, field
 
 from detectors.kit.shapes.commands import DYNAMODB, ELASTICSEARCH, GENERIC, MONGODB
 from detectors.kit.shapes.model import Shape
@@ -47,14 +47,14 @@ _CLAUSES = word_set(
 _LONGEST_TEXT = 16_384  # characters that are read; what is behind them is cut
 
 
-@dataclass(slots=True)
+@dataclasses.dataclass(slots=True)
 class _Document:
     """What one pass over a text found."""
 
-    pieces: list[str] = field(default_factory=list)
-    literals: list[str] = field(default_factory=list)
-    keys: set[str] = field(default_factory=set)  # operators and options, all of them
-    fields: set[str] = field(default_factory=set)  # that a filter names
+    pieces: list[str] = dataclasses.field(default_factory=list)
+    literals: list[str] = dataclasses.field(default_factory=list)
+    keys: set[str] = dataclasses.field(default_factory=set)  # operators and options, all of them
+    fields: set[str] = dataclasses.field(default_factory=set)  # that a filter names
     hidden: bool = False
 
 
@@ -71,11 +71,7 @@ def _read(text: str, *, whole_is_filter: bool) -> _Document:
             key = raw.strip("\"'")
             found.pieces.append(key)
             found.keys.add(key)
-            if (
-                0 <= filter_depth < depth
-                and not key.startswith("$")
-                and key not in _CLAUSES
-            ):
+            if 0 <= filter_depth < depth and not key.startswith("$") and key not in _CLAUSES:
                 found.fields.add(key)
             if filter_depth < 0 and key in _FILTERS:
                 filter_depth = depth
@@ -95,9 +91,7 @@ def _read(text: str, *, whole_is_filter: bool) -> _Document:
     return found
 
 
-def _operation(
-    system: str, operation: str | None, statement: str
-) -> tuple[str | None, str]:
+def _operation(system: str, operation: str | None, statement: str) -> tuple[str | None, str]:
     """The command's name, and the text that remains to be read."""
     first = _COMMAND.match(statement)
     body = statement[first.end() :] if first else statement
@@ -126,9 +120,7 @@ def _traits(system: str, operation: str, found: _Document, text: str) -> Trait:
     else:
         word = re.split(r"[\s._]", lower, maxsplit=1)[0]
         traits = GENERIC.get(lower.replace("_", ""), GENERIC.get(word, Trait(0)))
-    if table is ELASTICSEARCH and lower.startswith(
-        ("indices.", "cat.", "cluster.", "nodes.")
-    ):
+    if table is ELASTICSEARCH and lower.startswith(("indices.", "cat.", "cluster.", "nodes.")):
         traits = Trait.DDL
     if found.keys & {"$out", "$merge"}:
         traits = Trait.WRITE | Trait.MULTI_ROW
@@ -154,10 +146,9 @@ def shape_command(
     system = system.lower()
     name, body = _operation(system, operation, (statement or "")[:_LONGEST_TEXT])
     keyed = _FIRST_KEY.match(body)
-    is_command = (
-        keyed is not None and name is not None and keyed[1].lower() == name.lower()
-    )
-    found = _read(body, whole_is_filter=not is_command)
+    is_command = keyed is not None and name is not None and keyed[1].lower() == name.lower()
+    has_options = is_command or _TABLES.get(system) is ELASTICSEARCH
+    found = _read(body, whole_is_filter=not has_options)
     masked = _LIST.sub("[?]", " ".join("".join(found.pieces).split()))
     summary = " ".join(part for part in (name, collection) if part)
     visible = bool(found.pieces) and not found.hidden
@@ -165,7 +156,7 @@ def shape_command(
         shape=f"{summary} {masked}".strip(),
         operation=name,
         target=collection,
-        predicate=", ".join(sorted(found.fields)).lower() or None,
+        predicate=", ".join(sorted(field.lower() for field in found.fields)) or None,
         literals=tuple(found.literals) if visible else None,
         traits=int(_traits(system, name or "", found, body)),
         summary=summary,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from detectors.kit.shapes.words import word_set
+
 ID = "{id}"
 
 _LONGEST_WORD = 64
@@ -17,47 +19,17 @@ _CALL = re.compile(r"(\w+)\(([^()]*)\)")
 _VERB = re.compile(r"([^:]+)(:[a-z]+)", re.IGNORECASE)
 _TURN = re.compile(r"[a-z][A-Z]|[A-Z][a-z]")
 # Words with digits that no rule below would leave alone.
-_WORDS = frozenset(
-    (
-        *(
-            "s3",
-            "ec2",
-            "k8s",
-            "i18n",
-            "l10n",
-            "a11y",
-            "p2p",
-            "b2b",
-            "b2c",
-            "c2c",
-            "mp3",
-            "mp4",
-        ),
-        *(
-            "md5",
-            "h2",
-            "h3",
-            "es6",
-            "r2",
-            "d3",
-            "ga4",
-            "sha256",
-            "sha512",
-            "base64",
-            "x509",
-        ),
-        *("log4j", "utf8", "h264", "h265", "oauth10", "iso8601", "2fa", "3ds"),
-    )
+_WORDS = word_set(
+    "s3 ec2 k8s i18n l10n a11y p2p b2b b2c c2c mp3 mp4 md5 h2 h3 es6 r2 d3 ga4 sha256 sha512 base64 "
+    "x509 log4j utf8 h264 h265 iso8601 2fa 3ds"
 )
 
 
 def _is_random(token: str) -> bool:
     """A long run of letters that changes case like dice, not like camelCase."""
-    if len(token) < _LONGEST_PLAIN_TOKEN:
-        return False
-    return (
-        bool(_HEX.fullmatch(token)) or 2 * len(_TURN.findall(token)) > len(token) * 0.6
-    )
+    if _HEX.fullmatch(token):
+        return True
+    return len(token) >= _LONGEST_PLAIN_TOKEN and len(_TURN.findall(token)) > 0.3 * len(token)
 
 
 def _is_word(token: str, before: str) -> bool:
@@ -82,12 +54,7 @@ def is_id(segment: str, before: str = "") -> bool:
     """
     if not segment or segment[0] in "{<:*":  # already a template
         return False
-    if (
-        len(segment) > _LONGEST_WORD
-        or "@" in segment
-        or "%" in segment
-        or not segment.isascii()
-    ):
+    if len(segment) > _LONGEST_WORD or "@" in segment or "%" in segment or not segment.isascii():
         return True
     if _VERSION.fullmatch(segment):
         return False
@@ -104,10 +71,6 @@ def mask_segment(segment: str, before: str = "") -> tuple[str, str | None]:
         if call is not None and call[2]:
             return f"{call[1]}({ID})", call[2]
         for tailed in (_FILE.fullmatch(segment), _VERB.fullmatch(segment)):
-            if (
-                tailed is not None
-                and not _VERSION.fullmatch(segment)
-                and is_id(tailed[1], before)
-            ):
+            if tailed is not None and not _VERSION.fullmatch(segment) and is_id(tailed[1], before):
                 return f"{ID}{tailed[2]}", tailed[1]
     return (ID, segment) if is_id(segment, before) else (segment, None)

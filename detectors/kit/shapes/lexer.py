@@ -102,22 +102,20 @@ def _quoted(quote: str, *, backslash: bool) -> str:
     """A quoted run in which a doubled quote (or a backslash) escapes; the end of text closes it."""
     if backslash:
         plain = rf"[^{quote}\\]*+"
-        return (
-            rf"{quote}{plain}(?:(?:\\[\s\S]|{quote}{quote}){plain})*+(?:{quote}|\\?\Z)"
-        )
+        return rf"{quote}{plain}(?:(?:\\[\s\S]|{quote}{quote}){plain})*+(?:{quote}|\\?\Z)"
     return rf"{quote}[^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+(?:{quote}|\Z)"
 
 
 _EXPONENT = r"[\w.]*(?:(?<=e)[+-]\d+)?"
-_NUMBER = rf"(?<!\.)\d{_EXPONENT}|(?<![\w\"`\])])\.\d{_EXPONENT}"
+_NUMBER = rf"(?<!\.)\d{_EXPONENT}|(?<![\w\"`\])?])\.\d{_EXPONENT}"
 _PARAM = (
     r"\?\d*"
     r"|%\([^()'\"?]*\)[sdifbt]\b"  # %(name)s
     r"|%s(?!\w)"
-    r"|(?<![\w)])%[bt](?!\w)"  # psycopg 3: binary, text
+    r"|(?<![\w)?])%[bt](?!\w)"  # psycopg 3: binary, text
     r"|\$\d+|\$[^\W\d]\w*(?![\w$])"
-    r"|(?<![:\w]):(?:[^\W\d]\w*|\d+)"
-    r"|(?<![@\w])@[^\W\d][\w$#]*"
+    r"|(?<![:\w?]):(?:[^\W\d]\w*|\d+)"
+    r"|(?<![@\w?])@[^\W\d][\w$#]*"
     r"|\{[^\W\d]\w*:\s?[a-z][^{}'\"?]{0,60}\}"  # ClickHouse {id:UInt32}
 )
 _Q_QUOTE = (
@@ -137,7 +135,7 @@ def _lexer(dialect: Dialect) -> Lexer:
     brackets = (
         r"\[[^\]]*+(?:\]\][^\]]*+)*+(?:\]|\Z)"
         if dialect.brackets
-        else r"(?<![\w\])\"])\[[^\W\d][\w $]*\]"
+        else r"(?<![\w\])\"?])\[[^\W\d][\w $]*\]"
     )
     dash = r"--(?:(?=\s)[^\r\n]*|\Z)" if dialect.hash_comment else r"--[^\r\n]*"
     table = [
@@ -157,9 +155,7 @@ def _lexer(dialect: Dialect) -> Lexer:
         (r"#[^\r\n]*" if dialect.hash_comment else r"(?!)", T.Comment),
         (brackets, T.String.Symbol),
         (
-            r"(\$(?:[^\W\d]\w*)?\$)[\s\S]*?(?:\1|\Z)"
-            if dialect.dollar_quotes
-            else r"(?!)",
+            r"(\$(?:[^\W\d]\w*)?\$)[\s\S]*?(?:\1|\Z)" if dialect.dollar_quotes else r"(?!)",
             T.String.Single,
         ),
         (rf"{prefix}\w[\w$]*+{hashes}", T.Name),

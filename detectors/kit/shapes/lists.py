@@ -111,7 +111,7 @@ def fold_lists(tokens: list[Token]) -> Folded:
             group = _group(tokens, index, whole=False)
             if group.plain:
                 listed = listed or group.size > 1
-                out += _bracketed(token, spaced=token.text == "(" or token.spaced)
+                out += _bracketed(token, spaced=word == "IN" or token.spaced)
                 index = group.end
                 continue
         out.append(token)

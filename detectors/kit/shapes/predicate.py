@@ -33,9 +33,7 @@ def _openers(tokens: list[Token]) -> dict[int, int]:
 
 def _column(token: Token) -> str | None:
     """The lower-case column name that a token is, if it is one."""
-    if token.kind == QUOTED or (
-        token.kind == WORD and token.upper not in words.RESERVED
-    ):
+    if token.kind == QUOTED or (token.kind == WORD and token.upper not in words.RESERVED):
         return unquote(token.text).lower()
     return None
 
@@ -128,10 +126,7 @@ class Conditions:
 
     def _inside(self, start: int, end: int) -> list[str]:
         """Columns of `lower(email)` (the first one) or of the row value `(a, b)` (all)."""
-        called = (
-            self._kind(start - 1) == WORD
-            and self._text(start - 1) not in words.RESERVED
-        )
+        called = self._kind(start - 1) == WORD and self._text(start - 1) not in words.RESERVED
         names: list[str] = []
         for index in range(start + 1, min(end, start + 4 * _MOST_COLUMNS)):
             if self._text(index + 1) in (".", "(") or self._text(index - 1) == "::":

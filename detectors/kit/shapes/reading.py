@@ -60,17 +60,11 @@ def _kind(walk: Walk, tokens: list[Token], calls: frozenset[str]) -> Trait:
     tables = statement.tables
     if tables:
         first = tables[0].lower()
-        catalogue = (
-            first.startswith(words.CATALOGUES) or first in words.CATALOGUE_TABLES
-        )
+        catalogue = first.startswith(words.CATALOGUES) or first in words.CATALOGUE_TABLES
         return Trait.DDL if catalogue else base
     if "SET_CONFIG" in calls:
         return Trait.CONTROL
-    if (
-        statement.verb == "SELECT"
-        and calls <= words.PING_CALLS
-        and _is_constant(tokens)
-    ):
+    if statement.verb == "SELECT" and calls <= words.PING_CALLS and _is_constant(tokens):
         return Trait.PING
     return base
 
@@ -84,12 +78,7 @@ def _is_constant(tokens: list[Token]) -> bool:
             before.kind in VALUES or before.upper in ("AS", "::", ")", ".")
         )
         known = word in words.PING_WORDS | words.PING_CALLS or word.startswith("@@")
-        if (
-            token.kind != SYMBOL
-            and token.kind not in VALUES
-            and not named
-            and not known
-        ):
+        if token.kind != SYMBOL and token.kind not in VALUES and not named and not known:
             return False
         before = token
     return True
@@ -106,18 +95,12 @@ def _is_multi_row(walk: Walk, folded: Folded) -> bool:
     )
 
 
-def _is_listed(
-    uppers: list[str], calls: frozenset[str], folded: Folded, traits: Trait
-) -> bool:
+def _is_listed(uppers: list[str], calls: frozenset[str], folded: Folded, traits: Trait) -> bool:
     """IN with two or more values, an array, or a table of values to join with."""
-    if folded.listed or (
-        traits & Trait.READ and (folded.rows > 1 or calls & words.ARRAY_CALLS)
-    ):
+    if folded.listed or (traits & Trait.READ and (folded.rows > 1 or calls & words.ARRAY_CALLS)):
         return True
     return any(
-        word in ("ANY", "SOME", "UNNEST")
-        and after == "("
-        and then not in ("SELECT", "WITH")
+        word in ("ANY", "SOME", "UNNEST") and after == "(" and then not in ("SELECT", "WITH")
         for word, after, then in zip(uppers, uppers[1:], uppers[2:], strict=False)
     )
 

@@ -34,9 +34,7 @@ _LONGEST_VERB = 32
 
 def _significant(text: str, system: str | None) -> list[Token]:
     """The tokens that count, without a closing semicolon."""
-    tokens = [
-        token for token in lex(text, system) if token.kind not in (SPACE, COMMENT)
-    ]
+    tokens = [token for token in lex(text, system) if token.kind not in (SPACE, COMMENT)]
     while tokens and tokens[-1].kind == SYMBOL and tokens[-1].text == ";":
         tokens.pop()
     return tokens
