@@ -43,13 +43,12 @@ class Dialect(NamedTuple):
     text_in_double_quotes: bool = False
     hash_comment: bool = False
     brackets: bool = False  # [column], always; else only where no array index can stand
-    dollar_quotes: bool = True
     q_quotes: bool = False  # q'[ … ]'
 
 
-_MYSQL = Dialect(True, True, True, dollar_quotes=False)
-_SPARK = Dialect(True, True, dollar_quotes=False)
-_MSSQL = Dialect(brackets=True, dollar_quotes=False)
+_MYSQL = Dialect(True, True, True)
+_SPARK = Dialect(True, True)
+_MSSQL = Dialect(brackets=True)
 _STANDARD = Dialect()
 _DIALECTS = {
     **dict.fromkeys(("mysql", "mariadb", "tidb", "bigquery", "gcp.bigquery"), _MYSQL),
@@ -86,7 +85,7 @@ _BEFORE_OPERAND = word_set(
 )
 
 
-def _dialect(text: str, system: str | None) -> Dialect:
+def dialect_of(text: str, system: str | None) -> Dialect:
     """The dialect of a statement; for an unknown system what the text itself gives away."""
     name = (system or "").lower()
     if name in _NAMED:
@@ -137,7 +136,8 @@ def _lexer(dialect: Dialect) -> Lexer:
         if dialect.brackets
         else r"(?<![\w\])\"?])\[[^\W\d][\w $]*\]"
     )
-    dash = r"--(?:(?=\s)[^\r\n]*|\Z)" if dialect.hash_comment else r"--[^\r\n]*"
+    # MySQL wants a space behind the dashes: `5--3` is a sum.
+    dash = r"--(?:(?=\s|#|/\*|--)[^\r\n]*|\Z)" if dialect.hash_comment else r"--[^\r\n]*"
     table = [
         (r"\s+", T.Whitespace),
         # A word before a quote may be the prefix of a literal: E'…', N'…', U&"…".
@@ -154,10 +154,7 @@ def _lexer(dialect: Dialect) -> Lexer:
         (rf"{dash}|/\*[\s\S]*?(?:\*/|\Z)", T.Comment),
         (r"#[^\r\n]*" if dialect.hash_comment else r"(?!)", T.Comment),
         (brackets, T.String.Symbol),
-        (
-            r"(\$(?:[^\W\d]\w*)?\$)[\s\S]*?(?:\1|\Z)" if dialect.dollar_quotes else r"(?!)",
-            T.String.Single,
-        ),
+        (r"(\$(?:[^\W\d]\w*)?\$)[\s\S]*?(?:\1|\Z)", T.String.Single),
         (rf"{prefix}\w[\w$]*+{hashes}", T.Name),
         (rf"{_SYMBOL}|[\s\S]", T.Operator),
     ]
@@ -184,7 +181,7 @@ def lex(text: str, system: str | None) -> Iterator[Token]:
     spaced = False
     before: Token | None = None  # the last token that counts
     sign: Token | None = None  # a sign held back until it is known what it belongs to
-    for ttype, raw in _lexer(_dialect(text, system)).get_tokens(text):
+    for ttype, raw in _lexer(dialect_of(text, system)).get_tokens(text):
         kind = _KINDS.get(ttype, SYMBOL)
         if sign is not None:
             if kind == NUMBER and _is_unary(before):
