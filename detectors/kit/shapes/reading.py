@@ -64,7 +64,11 @@ def _kind(walk: Walk, tokens: list[Token], calls: frozenset[str]) -> Trait:
         return Trait.DDL if catalogue else base
     if "SET_CONFIG" in calls:
         return Trait.CONTROL
-    if statement.verb == "SELECT" and calls <= words.PING_CALLS and _is_constant(tokens):
+    if (
+        statement.verb in ("SELECT", "VALUES")
+        and calls <= words.PING_CALLS
+        and _is_constant(tokens)
+    ):
         return Trait.PING
     return base
 

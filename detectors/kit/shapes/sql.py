@@ -3,7 +3,7 @@
 `shape_statement` masks every value, removes comments (sqlcommenter's too), folds whitespace and
 lists of values, and says which table a statement touches, by which columns and in what way. It
 reads tokens only (see `lexer`), never builds a tree, never raises, and takes time linear in the
-length of the text. It costs tenths of a millisecond: keep the results by their raw text.
+length of the text. It is too slow for every span: keep the results by their raw text.
 """
 
 from __future__ import annotations

@@ -165,6 +165,7 @@ TRAITS: list[tuple[str | None, str, Trait]] = [
     (ORACLE, "SELECT 1 FROM DUAL", Trait.PING | P),
     (None, "", Trait.PING),
     (PG, "-- ping", Trait.PING),
+    ("db2", "VALUES 1", Trait.PING | P),
     (PG, "select pg_catalog.version()", Trait.PING),
     (PG, "select current_schema()", Trait.PING),
     (PG, "SELECT CAST('x' AS VARCHAR(60)) AS anon_1", Trait.PING | P),
