@@ -1,0 +1,109 @@
+"""Which attributes are read, from the one table of span columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from detectors.kit.columns import SPAN_COLUMNS
+
+MAX_VALUE_CHARS = 1_000_000
+"""A longer attribute value is cut: memory is bounded before anything is kept."""
+_MAX_LEARNT = 10_000
+
+Attributes = dict[str, Any]
+
+_BESIDE = (
+    # Read to classify a span, though no column holds them as they are.
+    "asgi.event.type",
+    "db.user",
+    "server.port",
+    "net.peer.port",
+    "url.query",
+    "http.url",
+    "http.target",
+    "http.host",
+    "rpc.service",
+    "messaging.destination.temporary",
+    "db.query.summary",
+    "elasticsearch.url",
+    "code.function",
+)
+
+NAMES: dict[str, tuple[str, ...]] = {
+    c.name: tuple(a for a in c.attributes if not a.startswith("resource:") and "*" not in a)
+    for c in SPAN_COLUMNS
+}
+"""Column -> span attributes in order of preference."""
+PREFIXES: tuple[str, ...] = tuple(
+    a.removesuffix("*") for c in SPAN_COLUMNS for a in c.attributes if a.endswith("*")
+)
+RESOURCE_NAMES: dict[str, tuple[str, ...]] = {
+    c.name: tuple(a.removeprefix("resource:") for a in c.attributes if a.startswith("resource:"))
+    for c in SPAN_COLUMNS
+}
+
+
+class Wanted:
+    """Says of an attribute name whether it is read; remembers what it said."""
+
+    def __init__(self, extra: tuple[str, ...] = ()) -> None:
+        read = {a for names in NAMES.values() for a in names}
+        self._said: dict[str, bool] = dict.fromkeys((*read, *_BESIDE, *extra), True)
+
+    def __call__(self, name: str) -> bool:
+        """Whether the attribute is read."""
+        said = self._said.get(name)
+        if said is None:
+            said = name.startswith(PREFIXES)
+            if len(self._said) < _MAX_LEARNT:
+                self._said[name] = said
+        return said
+
+
+def first(attributes: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    """The first attribute of `names` that is there and not empty."""
+    for name in names:
+        value = attributes.get(name)
+        if value is not None and value != "":
+            return value
+    return None
+
+
+def text(value: Any) -> str | None:
+    """An attribute as text: the first element of a list, numbers as written; None when absent."""
+    if value is None or isinstance(value, str):
+        return value or None
+    if isinstance(value, (list, tuple)):
+        return text(value[0]) if value else None
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace") or None
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def reader(column: str) -> Callable[[Mapping[str, Any]], str | None]:
+    """A function that reads a column's text from attributes."""
+    names = NAMES[column]
+    return lambda attributes: text(first(attributes, names))
+
+
+def number(value: Any, low: int, high: int) -> int | None:
+    """An attribute as a whole number within bounds; None when it is not one."""
+    if isinstance(value, bool) or value is None:
+        return None
+    try:
+        whole = int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return whole if low <= whole <= high else None
+
+
+def flag(value: Any) -> bool | None:
+    """An attribute as a truth value: booleans, `true`/`false`, counts; None when it is none."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, (int, float)):
+        return value > 0
+    return {"true": True, "false": False}.get(value.lower()) if isinstance(value, str) else None

@@ -1,0 +1,116 @@
+"""The reference decoder: OTLP protobuf bytes to span columns, over opentelemetry-proto objects.
+
+Short and obvious; every other decoder is held equal to it. Source: opentelemetry-proto
+`trace/v1/trace.proto`; ExportTraceServiceRequest and TracesData are the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from collector.decode.attributes import MAX_VALUE_CHARS, Attributes, Wanted
+from collector.decode.errors import MalformedInput
+from collector.decode.model import DecodeOptions, Decoded
+from collector.decode.rows import Part, SpanRows
+from detectors.kit.texts import Texts
+
+_ERROR = 2
+
+
+class ProtobufDecoder:
+    """Decodes bodies one after the other; its caches outlive them."""
+
+    def __init__(self, texts: Texts, options: DecodeOptions | None = None) -> None:
+        self.rows = SpanRows(texts, options)
+
+    def __call__(self, body: bytes) -> Decoded:
+        """Spans of one ExportTraceServiceRequest; raises MalformedInput when it is none."""
+        request = ExportTraceServiceRequest()
+        try:
+            request.ParseFromString(body)
+        except DecodeError as error:
+            message = f"not an ExportTraceServiceRequest: {error}"
+            raise MalformedInput(message) from None
+        rows = self.rows
+        for resource_spans in request.resource_spans:
+            rows.resource(attributes_of(resource_spans.resource.attributes, None))
+            for scope_spans in resource_spans.scope_spans:
+                rows.scope(scope_spans.scope.name)
+                for span in scope_spans.spans:
+                    rows.add(_part(span, rows.wanted))
+        return rows.take()
+
+
+def decode_traces(body: bytes, texts: Texts, options: DecodeOptions | None = None) -> Decoded:
+    """Spans of one body, with fresh caches; for many bodies keep a `ProtobufDecoder`."""
+    return ProtobufDecoder(texts, options)(body)
+
+
+def _part(span: Any, wanted: Wanted) -> Part:
+    status = span.status.code
+    return Part(
+        span.trace_id,
+        span.span_id,
+        span.parent_span_id,
+        span.name,
+        span.kind,
+        span.start_time_unix_nano,
+        span.end_time_unix_nano,
+        status,
+        span.flags,
+        span.trace_state,
+        attributes_of(span.attributes, wanted),
+        _exception(span.events) if status == _ERROR else None,
+        tuple((link.trace_id, link.span_id) for link in span.links) if span.links else (),
+    )
+
+
+def attributes_of(pairs: Iterable[Any], wanted: Wanted | None) -> Attributes:
+    """Attributes that are wanted (all of them for None) as Python values."""
+    found: Attributes = {}
+    for pair in pairs:
+        key = pair.key
+        if wanted is None or wanted(key):
+            value = _value(pair.value)
+            if value is not None:
+                found[key] = value
+    return found
+
+
+def _value(value: Any) -> Any:
+    """AnyValue -> str, bool, int, float, bytes, list of those; None when it is empty."""
+    string = value.string_value
+    if string:
+        return string if len(string) <= MAX_VALUE_CHARS else string[:MAX_VALUE_CHARS]
+    match value.WhichOneof("value"):
+        case "string_value":
+            return ""
+        case "int_value":
+            return value.int_value
+        case "bool_value":
+            return value.bool_value
+        case "double_value":
+            return value.double_value
+        case "bytes_value":
+            return value.bytes_value[:MAX_VALUE_CHARS]
+        case "array_value":
+            return [_value(v) for v in value.array_value.values[:1_000]]
+        case "kvlist_value":
+            return str({p.key: _value(p.value) for p in value.kvlist_value.values[:1_000]})
+        case _:
+            return None
+
+
+def _exception(events: Iterable[Any]) -> str | None:
+    """exception.type of the last exception event."""
+    found = None
+    for event in events:
+        if event.name == "exception":
+            for pair in event.attributes:
+                if pair.key == "exception.type":
+                    found = pair.value.string_value or found
+    return found
