@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from collector.decode.attributes import Attributes, number, reader, text
@@ -52,9 +53,30 @@ _BORDERS = {
     "sql.tx.commit": "COMMIT",
     "sql.tx.rollback": "ROLLBACK",
 }
+_VERBS = {
+    "SELECT": Trait.READ,
+    **dict.fromkeys(("INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "UPSERT"), Trait.WRITE),
+    **dict.fromkeys((*TRANSACTIONS, "SET", "SHOW", "USE", "PRAGMA"), Trait.CONTROL),
+    **dict.fromkeys(("CREATE", "ALTER", "DROP", "TRUNCATE"), Trait.DDL),
+}
 _ALIASES = {"memcache": "memcached", "aws.dynamodb": "dynamodb"}
 
-_system = reader("system")
+_MAX_STATEMENTS = 10_000
+_LONG_STATEMENT = 4_096
+
+
+@lru_cache(_MAX_STATEMENTS)
+def _cached_sql(statement: str, system: str) -> Shape:
+    return shape_statement(statement, system)
+
+
+def _sql(statement: str, system: str) -> Shape:
+    """The shape of a statement: parameters and names around it differ more often than its text."""
+    if len(statement) > _LONG_STATEMENT:
+        return shape_statement(statement, system)
+    return _cached_sql(statement, system)
+
+
 _statement = reader("shape")
 _namespace = reader("namespace")
 _PARAMETER_ATTRIBUTES = ("db.statement.parameters", "db.postgresql.values")
@@ -161,20 +183,19 @@ def _shape(
         known = bool(operation or statement)
         return shape_document(system, operation, statement, collection), known
     if statement:
-        return shape_statement(statement, system), True
+        return _sql(statement, system), True
     summary = text(attributes.get("db.query.summary"))
     if summary:
         verb, _, rest = summary.partition(" ")
-        told = shape_statement(verb, system)
         target = rest.split()[0] if rest else collection
-        return _named(told, summary, verb.upper(), target), True
-    told = shape_statement(_operation(name, attributes) or "", system)
-    return _named(told, "", told.operation, collection), False
+        return _by_verb(verb.upper(), summary, target), True
+    return _by_verb(_operation(name, attributes), "", collection), False
 
 
-def _named(told: Shape, shape: str, operation: str | None, target: str | None) -> Shape:
+def _by_verb(verb: str | None, shape: str, target: str | None) -> Shape:
     """A shape known by its verb and table only: whether it has parameters is hidden."""
-    return Shape(shape, operation, target, None, None, told.traits, told.summary)
+    traits = int(_VERBS.get(verb or "", Trait(0)))
+    return Shape(shape, verb, target, None, None, traits, shape)
 
 
 def _collection(attributes: Attributes) -> str | None:

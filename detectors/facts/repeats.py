@@ -1,6 +1,6 @@
 """The same work done again and again within one entry: queries, writes, calls, cache reads, publishes.
 
-A group is (entry, kind of work, shape, callee). It becomes one row of counts: how many different
+A group is (entry, kind of work, shape). It becomes one row of counts: how many different
 repeats, in which form, how evenly spread, how many failed. What a rule might want to tune is a bin
 of the key; nothing here decides whether a group is a fault.
 
@@ -35,7 +35,7 @@ INTERVAL_MS_EDGES = [100, 500, 1_000, 5_000]
 SPREAD_EDGES = [15, 20, 40]
 """Classes of longest over median interval, in tenths: 0 is even, 3 is ragged."""
 
-_GROUP = ("entry", "work", "shape", "callee")
+_GROUP = ("entry", "work", "shape")
 _MS = 1_000_000
 
 
@@ -169,6 +169,8 @@ def _groups(shaped: pl.LazyFrame) -> pl.LazyFrame:
     is_failed = failed()
     measured = shaped.group_by(*_GROUP, maintain_order=True).agg(
         *(pl.col(c).first() for c in _FIRST),
+        pl.col("callee").min(),
+        pl.col("callee_label").min(),
         spans.alias("spans"),
         pl.len().cast(pl.Int64).alias("_rows"),
         pl.col("values").n_unique().cast(pl.Int64).alias("_unique"),
@@ -204,7 +206,6 @@ _FIRST = (
     "target",
     "predicate",
     "label",
-    "callee_label",
     "parent_row",
     "code_file",
     "code_line",

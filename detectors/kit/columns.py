@@ -74,9 +74,7 @@ SPAN_COLUMNS: tuple[Column, ...] = (
     _id("trace_lo", "lower 64 bits of the trace id"),
     _id("span_id", "span id"),
     _id("parent_span_id", "parent span id; null for a root"),
-    _text(
-        "service", "service.name; `unknown_service` when absent", "resource:service.name"
-    ),
+    _text("service", "service.name; `unknown_service` when absent", "resource:service.name"),
     _text("service_namespace", "service.namespace", "resource:service.namespace"),
     _text(
         "environment",
@@ -120,9 +118,7 @@ SPAN_COLUMNS: tuple[Column, ...] = (
         "rpc.system.name",
         "rpc.system",
     ),
-    _text(
-        "namespace", "database name", "db.namespace", "db.name", "db.redis.database_index"
-    ),
+    _text("namespace", "database name", "db.namespace", "db.name", "db.redis.database_index"),
     _text(
         "operation",
         "SELECT, GET, find, publish, process; upper case for SQL and Redis",
@@ -286,9 +282,7 @@ SPAN_COLUMNS: tuple[Column, ...] = (
     ),
 )
 
-SPAN_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
-    c.name: c.dtype for c in SPAN_COLUMNS
-}
+SPAN_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {c.name: c.dtype for c in SPAN_COLUMNS}
 
 STRUCTURE: tuple[Column, ...] = (
     Column("trace", pl.UInt32, "id", "dense trace number within the frame"),
@@ -301,9 +295,7 @@ STRUCTURE: tuple[Column, ...] = (
         "missing share one number per (trace, service, missing parent id)",
     ),
     Column("entry_span", pl.UInt64, "id", "span id of the entry; null when it is missing"),
-    Column(
-        "entry_label", pl.UInt64, "text", "label of the entry; `(missing)` when it is missing"
-    ),
+    Column("entry_label", pl.UInt64, "text", "label of the entry; `(missing)` when it is missing"),
     Column(
         "entry_kind",
         Kind,
@@ -355,9 +347,7 @@ STRUCTURE: tuple[Column, ...] = (
     ),
 )
 
-STRUCTURE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
-    c.name: c.dtype for c in STRUCTURE
-}
+STRUCTURE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {c.name: c.dtype for c in STRUCTURE}
 
 UNKNOWN_SERVICE = "unknown_service"
 MISSING_ENTRY = "(missing)"

@@ -16,6 +16,7 @@ import polars as pl
 
 from detectors.kit import merge as merging
 from detectors.kit.catalogue import rules, tables
+from detectors.kit.columns import MISSING_ENTRY
 from detectors.kit.contract import (
     Context,
     FactColumn,
@@ -26,8 +27,11 @@ from detectors.kit.contract import (
 )
 from detectors.kit.repairs import repair
 from detectors.kit.structure import assemble
+from detectors.kit.texts import code
 
 log = logging.getLogger(__name__)
+
+_MISSING_ENTRY = code(MISSING_ENTRY)
 
 Resolve = Callable[[Iterable[int]], dict[int, str]]
 
@@ -87,7 +91,11 @@ def observe(spans: pl.DataFrame, resolve: Resolve) -> Facts:
         frames[table.name] = kept
         if lost:
             tally[f"overflow:{table.name}"] += lost
-    return Facts(frames, resolve(_codes(frames)), dict(tally))
+    codes = _codes(frames)
+    texts = resolve(codes)
+    if _MISSING_ENTRY in codes:
+        texts[_MISSING_ENTRY] = MISSING_ENTRY
+    return Facts(frames, texts, dict(tally))
 
 
 def merge_facts(parts: Iterable[Facts]) -> Facts:

@@ -23,8 +23,13 @@ def fingerprint(rule_code: str, service: str, operation: str, subject: str) -> s
 
 def subject_of(operation: str, target: str, predicate: str) -> str:
     """`SELECT authors by id`: what is repeated, whatever columns are selected."""
-    named = " ".join(part for part in (operation, target) if part)
+    named = joined(operation, target)
     return f"{named} by {predicate}" if predicate else named
+
+
+def joined(*parts: str) -> str:
+    """The parts that are not empty, with a space between."""
+    return " ".join(part for part in parts if part)
 
 
 def stepped(base: Severity, steps: int) -> Severity:

@@ -27,6 +27,7 @@ from detectors.kit.pricing import (
     as_exemplars,
     code_location,
     fingerprint,
+    joined,
     share,
     stepped,
     subject_of,
@@ -103,7 +104,7 @@ class Repetition:
     """Entries of these kinds (workers, scripts) are a severity lower: nobody waits for them."""
 
 
-_SUBJECT = ("service", "entry_label", "operation", "target", "predicate")
+_SUBJECT = ("service", "entry_label", "operation", "target", "predicate", "peer")
 
 
 def judge_repetition(
@@ -111,7 +112,8 @@ def judge_repetition(
 ) -> Verdict:
     """The verdict of a rule of the N family."""
     rows = facts.table("repeats").filter(pl.col("work").is_in(repetition.looking.works))
-    judged = _decide(_with_settings(rows, rule, facts, context), repetition.clauses)
+    rows = _with_peer(_with_settings(rows, rule, facts, context), facts)
+    judged = _decide(rows, repetition.clauses)
     findings = [
         _finding(rule, repetition, facts, context, group)
         for _, group in judged.filter(pl.col("fires")).group_by(*_SUBJECT, maintain_order=True)
@@ -139,6 +141,30 @@ def _with_settings(
     return rows.join(knobs, on=["service", "entry_label"], how="left", maintain_order="left")
 
 
+def _with_peer(rows: pl.DataFrame, facts: FactsView) -> pl.DataFrame:
+    """Adds `peer` (String): the service that answers, where any trace shows it, else the host.
+
+    The host stands in the shape of a call, between method and path.
+    """
+    same = ["service", "entry_label", "shape"]
+    rows = rows.with_columns(pl.col("callee").max().over(same))
+    subjects = rows.select("callee", "operation", "shape", "target", "work").unique()
+    peers = [_peer(facts, row) for row in subjects.iter_rows(named=True)]
+    named = subjects.with_columns(pl.Series("peer", peers, dtype=pl.String))
+    by = ["callee", "operation", "shape", "target", "work"]
+    return rows.join(named, on=by, how="left", nulls_equal=True, maintain_order="left")
+
+
+def _peer(facts: FactsView, row: Mapping[str, Any]) -> str:
+    if row["callee"] is not None:
+        return facts.text(row["callee"])
+    method, target = facts.text(row["operation"]), facts.text(row["target"])
+    shape = facts.text(row["shape"])
+    if row["work"] == "call" and shape.startswith(f"{method} ") and shape.endswith(target):
+        return shape[len(method) + 1 : len(shape) - len(target)]
+    return ""
+
+
 def _decide(rows: pl.DataFrame, clauses: Sequence[Clause]) -> pl.DataFrame:
     """Adds `reached` (enough repeats), `clause` (index of the first that holds), `fires`."""
     bounds = pl.col("failed_class").replace_strict(
@@ -163,9 +189,10 @@ def _finding(
     service, operation = facts.text(first["service"]), facts.text(first["entry_label"])
     callee = facts.text(rows["callee"].drop_nulls().min())  # type: ignore[arg-type]
     subject = subject_of(
-        facts.text(first["operation"]), facts.text(first["target"]), facts.text(first["predicate"])
+        joined(facts.text(first["operation"]), first["peer"]),
+        facts.text(first["target"]),
+        facts.text(first["predicate"]),
     )
-    subject = subject.replace(" ", f" {callee} ", 1) if callee else subject
     chosen = worst_exemplars(rows["exemplars"].to_list())
     evidence, reason = _evidence(rows)
     details = _details(facts, rows, chosen[0], callee)
