@@ -30,10 +30,12 @@ Transaction = pl.Enum(TRANSACTIONS)
 
 FAILED_PERCENT_EDGES = [1, 11, 26, 51]
 """Classes of failed repeats: none, to 10 %, to 25 %, to 50 %, more."""
-INTERVAL_MS_EDGES = [100, 500, 1_000, 5_000]
+INTERVAL_MS_EDGES = [10, 100, 500, 1_000, 5_000]
 """Classes of the median time from one start to the next."""
 SPREAD_EDGES = [15, 20, 40]
 """Classes of longest over median interval, in tenths: 0 is even, 3 is ragged."""
+IDLE_PERCENT_EDGES = [50, 80]
+"""Classes of the entry's own time, in which no span under it runs."""
 
 _GROUP = ("entry", "work", "shape")
 _MS = 1_000_000
@@ -65,6 +67,7 @@ class Repeats:
         key("failed_class", pl.Int8, "share of failed repeats, see FAILED_PERCENT_EDGES"),
         key("interval_class", pl.Int8, "median interval, see INTERVAL_MS_EDGES"),
         key("spread_class", pl.Int8, "evenness of intervals, see SPREAD_EDGES"),
+        key("idle_class", pl.Int8, "own time of the entry, see IDLE_PERCENT_EDGES"),
         key("n_bin", pl.Int64, "different repeats in the entry, see `bins.count_bin`"),
         total("entries", "entries with such a group"),
         total("traces", "traces with such a group, each counted once per subject"),
@@ -118,7 +121,7 @@ class Repeats:
         )
         groups = _groups(_repeated(shaped)).filter(pl.col("n") >= 2)
         groups = _with_source(groups, shaped)
-        groups = _with_helper(groups, spans)
+        groups = _with_idle(_with_helper(groups, spans), spans)
         groups = _with_transaction(groups, spans)
         return self._rows(groups)
 
@@ -310,6 +313,15 @@ def _with_helper(groups: pl.LazyFrame, spans: pl.LazyFrame) -> pl.LazyFrame:
     return groups.join(parents, on="parent_row", how="left").with_columns(
         pl.when(~pl.col("_parent_is_entry")).then("helper").alias("helper")
     )
+
+
+def _with_idle(groups: pl.LazyFrame, spans: pl.LazyFrame) -> pl.LazyFrame:
+    """Adds how much of the entry is its own time: a loop that sleeps is idle, one that works not."""
+    entries = spans.filter("is_entry").select(
+        "entry", (pl.col("self_ns") * 100 // pl.col("duration_ns").clip(lower_bound=1)).alias("_own")
+    )
+    idle = class_of(pl.col("_own").fill_null(0), IDLE_PERCENT_EDGES).alias("idle_class")
+    return groups.join(entries, on="entry", how="left").with_columns(idle)
 
 
 def _with_transaction(groups: pl.LazyFrame, spans: pl.LazyFrame) -> pl.LazyFrame:

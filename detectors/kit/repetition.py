@@ -42,8 +42,12 @@ FAILED_PERCENT_OF_CLASS = (0, 10, 25, 50, 100)
 """Upper bound of each `failed_class` of facts `repeats`."""
 EVEN_SPREAD_CLASS = 1
 """Intervals whose longest is at most twice the median are even: a timer, not a loop."""
-POLL_INTERVAL_CLASS = 2
+POLL_INTERVAL_CLASS = 3
 """Median intervals from 500 ms on (`repeats.INTERVAL_MS_EDGES`) can be a poll."""
+WAIT_INTERVAL_CLASS = 1
+"""From 10 ms on they can be, in an entry …"""
+WAIT_IDLE_CLASS = 2
+"""… whose own time is at least 80 % (`repeats.IDLE_PERCENT_EDGES`): it sleeps between."""
 STEADY_TRACES = 20
 """A count that never varies over so many traces does not grow with data."""
 
@@ -81,8 +85,14 @@ def form(trait: Trait) -> pl.Expr:
 RETRIES = Clause("attempts of one call, all failed but at most the last", pl.col("attempts"))
 POLLING = Clause(
     "spread evenly over time: polling",
-    (pl.col("interval_class") >= POLL_INTERVAL_CLASS)
-    & (pl.col("spread_class") <= EVEN_SPREAD_CLASS),
+    (pl.col("spread_class") <= EVEN_SPREAD_CLASS)
+    & (
+        (pl.col("interval_class") >= POLL_INTERVAL_CLASS)
+        | (
+            (pl.col("interval_class") >= WAIT_INTERVAL_CLASS)
+            & (pl.col("idle_class") >= WAIT_IDLE_CLASS)
+        )
+    ),
 )
 FAILING = Clause(
     "too many of the repeats fail: a failing loop is a failure first",

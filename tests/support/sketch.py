@@ -32,12 +32,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+)
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 EPOCH_NS = 1_790_000_000_000_000_000
 SQL = re.compile(
-    r"(SELECT|INSERT|UPDATE|DELETE|WITH|BEGIN|COMMIT|ROLLBACK|SET|MERGE|CREATE|/\*|CURSOR:)\b", re.I
+    r"(SELECT|INSERT|UPDATE|DELETE|WITH|BEGIN|COMMIT|ROLLBACK|SET|MERGE|CREATE|/\*|CURSOR:)\b",
+    re.I,
 )
 HTTP = re.compile(r"(GET|POST|PUT|PATCH|DELETE|HEAD) (/\S*|https?://\S+)$")
 
@@ -118,7 +121,12 @@ def request(case: Case) -> ExportTraceServiceRequest:
 
 
 def _spans(
-    line: Line, key: str, parent: bytes, parent_service: str, number: int, offset_ms: float
+    line: Line,
+    key: str,
+    parent: bytes,
+    parent_service: str,
+    number: int,
+    offset_ms: float,
 ) -> Iterator[tuple[str, Span]]:
     """The spans of a line: its repeats, each with what is under it."""
     count = next((int(o[1:]) for o in line.options if re.fullmatch(r"x\d+", o)), 1)
@@ -163,7 +171,9 @@ def _span(  # noqa: PLR0913 - a span is all of these
     attributes |= dict(o.split("=", 1) for o in line.options if "=" in o and o[:6] != "fails=")
     for name, value in attributes.items():
         _attribute(
-            built, name, value.replace("{i}", str(number)) if isinstance(value, str) else value
+            built,
+            name,
+            value.replace("{i}", str(number)) if isinstance(value, str) else value,
         )
     if built.status.code == Status.STATUS_CODE_ERROR and "http.request.method" in attributes:
         _attribute(built, "http.response.status_code", 503)
@@ -223,14 +233,22 @@ def _what(what: str, entry: bool) -> tuple[str, Any, dict[str, Any]]:  # noqa: F
 
 def _http(method: str, path: str, entry: bool) -> tuple[str, Any, dict[str, Any]]:  # noqa: FBT001
     if path.startswith("http"):
-        return method, Span.SPAN_KIND_CLIENT, {"http.request.method": method, "url.full": path}
+        return (
+            method,
+            Span.SPAN_KIND_CLIENT,
+            {"http.request.method": method, "url.full": path},
+        )
     attributes = {"http.request.method": method, "http.route": path, "url.path": path}
     kind = Span.SPAN_KIND_SERVER if entry else Span.SPAN_KIND_INTERNAL
     return f"{method} {path}", kind, attributes
 
 
 def _database(system: str, text: str) -> dict[str, Any]:
-    return {"db.system.name": system, "db.query.text": text, "server.address": f"{system}-1"}
+    return {
+        "db.system.name": system,
+        "db.query.text": text,
+        "server.address": f"{system}-1",
+    }
 
 
 def _attribute(holder: Any, name: str, value: Any) -> None:
