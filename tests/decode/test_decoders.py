@@ -1,0 +1,271 @@
+"""Both decoders on bytes: equal to each other, steady on broken bytes, true to what was sent."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from polars.testing import assert_frame_equal
+from support.otlp import as_json
+
+from collector.decode import otlpjson, protobuf
+from collector.decode.errors import MalformedInput
+from collector.decode.model import DecodeOptions, Decoded
+from detectors.kit.columns import SPAN_COLUMNS, SPAN_SCHEMA
+from detectors.kit.texts import Texts, code
+
+IDS = (bytes(range(1, 17)), bytes(range(1, 9)))
+NAMES = st.sampled_from(
+    sorted({a.removesuffix("*") for c in SPAN_COLUMNS for a in c.attributes})
+    + ["asgi.event.type", "something.else", "db.query.parameter.0"]
+)
+VALUES = st.one_of(
+    st.text(max_size=40),
+    st.sampled_from(
+        [
+            "SELECT * FROM t WHERE id = 5",
+            "GET ?",
+            "redis",
+            "postgresql",
+            "mongodb",
+            "http://users:80/users/5?x=1",
+            "GET",
+            "/a/5",
+        ]
+    ),
+    st.integers(-(2**63), 2**63 - 1),
+    st.booleans(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.binary(max_size=9),
+    st.lists(st.text(max_size=5), max_size=3),
+)
+SPANS = st.fixed_dictionaries(
+    {
+        "trace_id": st.one_of(st.binary(max_size=20), st.just(IDS[0])),
+        "span_id": st.one_of(st.binary(max_size=10), st.just(IDS[1])),
+        "parent_span_id": st.one_of(st.just(b""), st.just(IDS[1]), st.binary(max_size=9)),
+        "name": st.text(max_size=20),
+        "kind": st.integers(0, 5),
+        "start": st.integers(0, 2**64 - 1),
+        "end": st.integers(0, 2**64 - 1),
+        "status": st.integers(0, 2),
+        "flags": st.integers(0, 2**32 - 1),
+        "trace_state": st.sampled_from(["", "ot=th:8", "ot=th:c;rv:1,x=y", "ot=th:zz", "a=b"]),
+        "attributes": st.dictionaries(NAMES, VALUES, max_size=6),
+        "exception": st.one_of(st.none(), st.text(min_size=1, max_size=9)),
+    }
+)
+
+
+def set_value(holder: Any, value: Any) -> None:
+    match value:
+        case bool():
+            holder.bool_value = value
+        case int():
+            holder.int_value = value
+        case float():
+            holder.double_value = value
+        case bytes():
+            holder.bytes_value = value
+        case list():
+            holder.array_value.SetInParent()
+            for inner in value:
+                holder.array_value.values.add().string_value = inner
+        case _:
+            holder.string_value = value
+
+
+def request_of(
+    spans: list[dict[str, Any]], resource: dict[str, Any] | None = None
+) -> ExportTraceServiceRequest:
+    """A request with these spans, each a dict of its fields."""
+    request = ExportTraceServiceRequest()
+    resource_spans = request.resource_spans.add()
+    for name, value in (resource or {"service.name": "shop"}).items():
+        set_value(resource_spans.resource.attributes.add(key=name).value, value)
+    scope = resource_spans.scope_spans.add()
+    scope.scope.name = "test"
+    for fields in spans:
+        span = scope.spans.add(
+            trace_id=fields.get("trace_id", IDS[0]),
+            span_id=fields.get("span_id", IDS[1]),
+            parent_span_id=fields.get("parent_span_id", b""),
+            name=fields.get("name", "work"),
+            kind=fields.get("kind", 1),
+            start_time_unix_nano=fields.get("start", 10),
+            end_time_unix_nano=fields.get("end", 20),
+            flags=fields.get("flags", 0),
+            trace_state=fields.get("trace_state", ""),
+        )
+        span.status.code = fields.get("status", 0)
+        for name, value in fields.get("attributes", {}).items():
+            set_value(span.attributes.add(key=name).value, value)
+        if fields.get("exception"):
+            event = span.events.add(name="exception")
+            event.attributes.add(key="exception.type").value.string_value = fields["exception"]
+    return request
+
+
+def decode(spans: list[dict[str, Any]], **resource: Any) -> tuple[Decoded, Texts]:
+    texts = Texts()
+    request = request_of(spans, resource or None)
+    return protobuf.decode_traces(request.SerializeToString(), texts), texts
+
+
+@settings(max_examples=150, deadline=None)
+@given(spans=st.lists(SPANS, max_size=4))
+def test_protobuf_and_json_give_the_same(spans: list[dict[str, Any]]) -> None:
+    request = request_of(spans)
+
+    one = protobuf.decode_traces(request.SerializeToString(), Texts())
+    other = otlpjson.decode_traces(as_json(request), Texts())
+
+    assert_frame_equal(one.frame, other.frame)
+    assert one.repaired == other.repaired
+    assert sum(one.rejected.values()) == sum(other.rejected.values())
+    assert one.accepted + sum(one.rejected.values()) == len(spans)
+    assert dict(one.frame.schema) == SPAN_SCHEMA
+
+
+@settings(max_examples=200, deadline=None)
+@given(spans=st.lists(SPANS, min_size=1, max_size=3), seed=st.integers(0, 2**32))
+def test_broken_bytes_are_malformed_or_decoded(spans: list[dict[str, Any]], seed: int) -> None:
+    dice = random.Random(seed)
+    request = request_of(spans)
+    for body, decoder in (
+        (bytearray(request.SerializeToString()), protobuf.decode_traces),
+        (bytearray(as_json(request)), otlpjson.decode_traces),
+    ):
+        for _ in range(dice.randint(1, 8)):
+            body[dice.randrange(len(body))] = dice.randrange(256)
+        cut = bytes(body[: dice.randint(0, len(body))])
+        try:
+            decoded = decoder(cut, Texts())
+        except MalformedInput as error:
+            assert error.message
+        else:
+            assert dict(decoded.frame.schema) == SPAN_SCHEMA
+
+
+@given(body=st.binary(max_size=200))
+def test_any_bytes_are_malformed_or_decoded(body: bytes) -> None:
+    for decoder in (protobuf.decode_traces, otlpjson.decode_traces):
+        try:
+            decoder(body, Texts())
+        except MalformedInput as error:
+            assert error.message
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"trace_id": b"short"}, "invalid_trace_id"),
+        ({"trace_id": bytes(16)}, "invalid_trace_id"),
+        ({"span_id": b""}, "invalid_span_id"),
+        ({"span_id": bytes(8)}, "invalid_span_id"),
+    ],
+)
+def test_a_span_without_identity_is_rejected_alone(fields: dict[str, Any], reason: str) -> None:
+    decoded, _ = decode([fields, {}])
+
+    assert decoded.rejected == {reason: 1}
+    assert decoded.accepted == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "start", "duration", "reason"),
+    [
+        ({"start": 20, "end": 10}, 20, 0, "end_before_start"),
+        ({"start": 0, "end": 10}, 10, 0, "invalid_time"),
+        ({"start": 5, "end": 2**64 - 1}, 5, 0, "invalid_time"),
+    ],
+)
+def test_impossible_times_are_repaired(
+    fields: dict[str, Any], start: int, duration: int, reason: str
+) -> None:
+    decoded, _ = decode([fields])
+
+    assert decoded.frame.select("start_ns", "duration_ns").row(0) == (start, duration)
+    assert decoded.repaired == {reason: 1}
+
+
+def test_identity_time_and_flags() -> None:
+    decoded, _ = decode(
+        [
+            {
+                "parent_span_id": IDS[1],
+                "flags": 0x300,
+                "kind": 2,
+                "trace_state": "a=b,ot=rv:1;th:c",
+                "attributes": {"user.id": 7, "messaging.message.id": "m1"},
+            }
+        ]
+    )
+    row = decoded.frame.row(0, named=True)
+
+    assert row["trace_hi"] == int.from_bytes(IDS[0][:8])
+    assert row["parent_span_id"] == row["span_id"] == int.from_bytes(IDS[1])
+    assert (row["kind"], row["remote_parent"], row["sample_ppm"]) == ("server", True, 250_000)
+    assert (row["actor"], row["message_id"]) == (code("7"), code("m1"))
+
+
+@pytest.mark.parametrize(
+    ("resource", "instance"),
+    [
+        ({"service.instance.id": "a", "k8s.pod.uid": "b"}, "a"),
+        ({"k8s.pod.uid": "b", "container.id": "c"}, "b"),
+        ({"host.name": "h", "process.pid": 7}, "h/7"),
+        ({"host.name": "h"}, None),
+        ({}, None),
+    ],
+)
+def test_the_instance_is_the_first_of_a_chain(
+    resource: dict[str, Any], instance: str | None
+) -> None:
+    decoded, texts = decode([{}], **{"service.name": "shop", **resource})
+
+    assert texts.text(decoded.frame["instance"][0]) == instance
+
+
+def test_a_configured_attribute_names_the_actor() -> None:
+    request = request_of([{"attributes": {"http.request.header.x-user": ["u7"], "user.id": "no"}}])
+    options = DecodeOptions(actor_attributes=("http.request.header.x-user",))
+
+    decoded = protobuf.decode_traces(request.SerializeToString(), Texts(), options)
+
+    assert decoded.frame["actor"][0] == code(str(["u7"]))
+
+
+def test_values_of_data_never_become_texts() -> None:
+    secret = "sesame-4711"
+    _, texts = decode(
+        [
+            {"attributes": {"db.system": "memcached", "db.statement": f"get {secret}"}},
+            {"attributes": {"db.system": "mysql", "db.statement": f"SELECT '{secret}'"}},
+            {"attributes": {"http.method": "GET", "http.url": f"http://a/{secret}?t={secret}"}},
+            {"name": f"GET /x/{secret}", "kind": 2, "attributes": {"http.method": "GET"}},
+            {"attributes": {"user.id": secret, "messaging.message.id": secret}},
+        ]
+    )
+
+    kept = {**texts._young, **texts._old}
+    assert kept
+    assert not [t for t in kept.values() if secret in t]
+
+
+def test_caches_are_bounded_and_follow_the_texts() -> None:
+    texts = Texts(max_texts=50)
+    decoder = protobuf.ProtobufDecoder(texts)
+    for number in range(40):
+        spans = [
+            {"attributes": {"db.system": "mysql", "db.statement": f"SELECT c{number}x FROM t{number}y"}}
+        ] * 3
+        frame = decoder(request_of(spans).SerializeToString()).frame
+        assert texts.text(frame["shape"][2]) is not None
+
+    assert texts.generation > 0
+    assert len(texts) <= 100
