@@ -90,6 +90,7 @@ class DuplicateRead:
     name = "duplicate-read"
     scope: Scope = "local"
     needs = ("duplicates", "entries", "sight", "writes")
+    looking = _LOOKING
 
     @dataclass(frozen=True, slots=True)
     class Settings:
