@@ -1,0 +1,165 @@
+"""A recording, checked: decode -> whole traces -> facts -> judgement -> report.
+
+Time is that of the recording: the latest end of a span is now. The same spans give the same report
+to the last byte, in whatever order and pieces they come.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from collector.decode.errors import BrokenFile
+from collector.decode.files import expand, read_files
+from collector.decode.model import DecodeOptions, Decoded
+from collector.report.model import Report, Summary
+from collector.spool import Spool
+from collector.version import VERSION
+from detectors.kit.catalogue import rules
+from detectors.kit.contract import Context, Lookup, Rule
+from detectors.kit.engine import Facts, default_settings, judge, merge_facts, observe
+from detectors.kit.texts import Texts
+
+DEFAULT_MEMORY_MB = 1_000
+_SHARE_OF_SPANS = 0.2
+"""Of the memory budget: columns are concatenated, cut and grouped, which needs them thrice."""
+_MERGE_EVERY = 16
+"""Slabs whose facts are kept before they are merged."""
+_PPM = 1_000_000
+
+Progress = Callable[[int], None]
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What is counted of spans as they are read."""
+
+    spans: int = 0
+    errors: int = 0
+    sampled: int = 0
+    services: set[int] = field(default_factory=set)
+    first_ns: int = 2**63 - 1
+    last_ns: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    repaired: Counter[str] = field(default_factory=Counter)
+
+    def add(self, decoded: Decoded) -> None:
+        self.rejected.update(decoded.rejected)
+        self.repaired.update(decoded.repaired)
+        frame = decoded.frame
+        if not frame.height:
+            return
+        self.spans += frame.height
+        self.services.update(frame["service"].unique().to_list())
+        row = frame.select(
+            errors=(pl.col("status") == "error").sum(),
+            sampled=(pl.col("sample_ppm") < _PPM).sum(),
+            first=pl.col("start_ns").min(),
+            last=(pl.col("start_ns") + pl.col("duration_ns")).max(),
+        ).row(0)
+        self.errors += row[0]
+        self.sampled += row[1]
+        self.first_ns = min(self.first_ns, row[2])
+        self.last_ns = max(self.last_ns, row[3])
+
+
+def check_files(
+    paths: Sequence[str],
+    *,
+    selected: Sequence[Rule] | None = None,
+    lookup: Lookup = default_settings,
+    options: DecodeOptions | None = None,
+    memory_mb: int = DEFAULT_MEMORY_MB,
+    progress: Progress | None = None,
+) -> Report:
+    """The report of all files together. A broken file is an error in it, not an exception.
+
+    Raises FileNotFoundError for a path that does not exist.
+    """
+    texts = Texts(max_texts=2_000_000, max_chars=256_000_000)
+    errors: list[str] = []
+    tally = _Tally()
+    with Spool(int(memory_mb * 1_000_000 * _SHARE_OF_SPANS)) as spool:
+        for decoded in _read(paths, texts, options, progress, errors):
+            tally.add(decoded)
+            spool.add(decoded.frame)
+        facts = _observe(spool.slabs(), texts)
+    return _report(facts, tally, texts, tuple(selected or rules()), lookup, errors)
+
+
+def _read(
+    paths: Sequence[str],
+    texts: Texts,
+    options: DecodeOptions | None,
+    progress: Progress | None,
+    errors: list[str],
+) -> Iterator[Decoded]:
+    """Files one by one, so that a broken one takes nothing from the others."""
+    rest = expand(list(paths))
+    before = 0
+
+    def told(position: int) -> None:
+        nonlocal last
+        last = position
+        if progress is not None:
+            progress(before + position)
+
+    for path in rest:
+        last = 0
+        try:
+            yield from read_files([path], texts, options, told)
+        except BrokenFile as error:
+            errors.append(str(error))
+        before += last
+
+
+def _observe(slabs: Iterable[pl.DataFrame], texts: Texts) -> Facts:
+    parts: list[Facts] = []
+    for slab in slabs:
+        parts.append(observe(slab, texts.select))
+        if len(parts) >= _MERGE_EVERY:
+            parts = [merge_facts(parts)]
+    return merge_facts(parts)
+
+
+def _report(
+    facts: Facts,
+    tally: _Tally,
+    texts: Texts,
+    selected: tuple[Rule, ...],
+    lookup: Lookup,
+    errors: list[str],
+) -> Report:
+    context = Context(tally.last_ns, min(tally.first_ns, tally.last_ns), lookup)
+    judgement = judge(facts, context, selected)
+    repaired = Counter(tally.repaired)
+    for name, n in facts.counts.items():
+        if name.startswith("repaired:"):
+            repaired[name.removeprefix("repaired:")] += n
+    overflow = {
+        name.removeprefix("overflow:"): n
+        for name, n in facts.counts.items()
+        if name.startswith("overflow:")
+    }
+    summary = Summary(
+        spans=tally.spans,
+        traces=facts.counts.get("traces", 0),
+        services=tuple(sorted(texts.text(s) or "?" for s in tally.services)),
+        span_errors=tally.errors,
+        sampled=tally.sampled,
+        repaired=repaired,
+        rejected=tally.rejected,
+        overflow=overflow,
+    )
+    return Report(
+        VERSION,
+        selected,
+        judgement.findings,
+        judgement.visibility,
+        summary,
+        errors=tuple(sorted(errors)),
+        failed=judgement.failed,
+    )

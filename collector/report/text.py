@@ -1,0 +1,164 @@
+"""The report as a person wants to read it on a terminal."""
+
+from __future__ import annotations
+
+import io
+from itertools import groupby
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from collector.report.model import Report, blind_categories, usable
+from collector.report.phrases import disclosures, duration, summary_line
+from detectors.kit.contract import Bar, Finding, Visibility
+
+PLAIN_WIDTH = 110
+"""Columns when nobody's terminal says how many."""
+_BAR_WIDTH = 32
+_LABEL_WIDTH = 52
+_STYLE = {"critical": "bold red", "warning": "bold yellow", "info": "bold cyan"}
+
+
+def as_text(report: Report) -> str:
+    """The report without colours, for files and pipes."""
+    stream = io.StringIO()
+    console = Console(
+        file=stream,
+        width=PLAIN_WIDTH,
+        no_color=True,
+        force_terminal=False,
+        highlight=False,
+    )
+    render(report, console)
+    return stream.getvalue()
+
+
+def render(report: Report, console: Console) -> None:
+    """Findings, what could not be seen, and one line in sum."""
+    for finding in report.findings:
+        _finding(report, finding, console)
+    _visibility(report, console)
+    for note in (*disclosures(report), *report.notes):
+        _print(console, Text(note, style="dim"))
+    for error in report.errors:
+        _print(console, Text(f"error: {error}", style="bold red"))
+    for code, why in sorted(report.failed.items()):
+        _print(console, Text(f"error: rule {code} failed: {why}", style="bold red"))
+    style = "bold" if report.findings else "bold green"
+    if not any(usable(row) for row in report.visibility):
+        style = "bold yellow"
+    _print(console, Text(summary_line(report), style=style))
+
+
+def _print(console: Console, text: Text) -> None:
+    console.print(text, soft_wrap=True)
+
+
+def _finding(report: Report, finding: Finding, console: Console) -> None:
+    words = report.rule(finding.code).explain(finding)
+    head = Text()
+    head.append(f"{finding.severity} ", style=_STYLE[finding.severity])
+    head.append(f"{finding.code} {finding.rule}", style="bold")
+    head.append(f"  {finding.service} · {finding.operation}")
+    _print(console, head)
+    console.print(Padding(Text(words.headline, style="bold"), (0, 0, 0, 2)))
+    if finding.waterfall:
+        console.print()
+        for line in waterfall(finding.waterfall):
+            _print(console, line)
+        console.print()
+    traces = ", ".join(e.trace_id for e in finding.exemplars)
+    rows = (
+        ("evidence", words.evidence),
+        ("wasted", f"{duration(finding.wasted_ns)} in {_seen(finding)}"),
+        ("traces", traces),
+        ("fix", words.fix),
+    )
+    for name, said in rows:
+        console.print(_labelled(name, said, console.width))
+    console.print()
+
+
+def _seen(finding: Finding) -> str:
+    times = "once" if finding.occurrences == 1 else f"{finding.occurrences:,} times"
+    traces = "1 trace" if finding.traces == 1 else f"{finding.traces:,} traces"
+    return f"{traces}, seen {times}"
+
+
+def _labelled(name: str, said: str, width: int) -> Text:
+    """`fix  Load the rows …`, with the lines that follow indented under the words."""
+    text = Text()
+    lines = Text(said).wrap(
+        Console(width=width, file=io.StringIO()), max(width - 13, 30)
+    )
+    for index, line in enumerate(lines):
+        text.append(f"  {name if index == 0 else '':<9}", style="dim")
+        text.append(line)
+        if index < len(lines) - 1:
+            text.append("\n")
+    return text
+
+
+def waterfall(bars: tuple[Bar, ...]) -> list[Text]:
+    """Bars over one time axis, the fault marked."""
+    end = max((b.start_ns + b.duration_ns for b in bars), default=0)
+    begin = min((b.start_ns for b in bars), default=0)
+    extent = max(end - begin, 1)
+    lines = []
+    for bar in bars:
+        left = min(_BAR_WIDTH - 1, (bar.start_ns - begin) * _BAR_WIDTH // extent)
+        right = -(-(bar.start_ns + bar.duration_ns - begin) * _BAR_WIDTH // extent)
+        drawn = "█" * max(1, right - left)
+        times = f" ×{bar.count}" if bar.count > 1 else ""
+        room = _LABEL_WIDTH - 2 * bar.depth - len(times)
+        label = bar.label if len(bar.label) <= room else bar.label[: room - 1] + "…"
+        name = f"{'  ' * bar.depth}{label}{times}"
+        line = Text(f"    {name:<{_LABEL_WIDTH}} ")
+        line.append("·" * left, style="dim")
+        line.append(drawn, style="red" if bar.mark else "blue")
+        line.append("·" * (_BAR_WIDTH - left - len(drawn)), style="dim")
+        line.append(f" {duration(bar.duration_ns)}")
+        lines.append(line)
+    return lines
+
+
+def _visibility(report: Report, console: Console) -> None:
+    """Blind rules first, by service and reason; then whether nothing at all could be judged."""
+    blind = sorted(
+        (row for row in report.visibility if row.state == "blind"),
+        key=lambda row: (row.service, row.reason, row.reveal, row.code),
+    )
+    for _, rows in groupby(
+        blind, key=lambda row: (row.service, row.reason, row.reveal)
+    ):
+        _blind(list(rows), console)
+    if blind:
+        console.print()
+    categories = blind_categories(report.rules, report.visibility)
+    if not report.summary.spans:
+        _print(
+            console, Text("nothing to judge: there are no spans", style="bold yellow")
+        )
+    elif not any(usable(row) for row in report.visibility):
+        _print(
+            console,
+            Text(
+                "nothing to judge: no rule could see what it looks at",
+                style="bold yellow",
+            ),
+        )
+    elif categories:
+        said = f"not green: every rule about {', '.join(categories)} is blind"
+        _print(console, Text(said, style="bold yellow"))
+
+
+def _blind(rows: list[Visibility], console: Console) -> None:
+    first = rows[0]
+    line = Text()
+    line.append("blind ", style="bold yellow")
+    line.append(f"{', '.join(row.code for row in rows)}", style="bold")
+    line.append(f"  {first.service}: {first.reason}")
+    _print(console, line)
+    if first.reveal:
+        console.print(_labelled("reveal", first.reveal, console.width))
