@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from collector.decode.attributes import Attributes
-from collector.decode.calls import http, method_of, rpc, templated_name
+from collector.decode.calls import http, method_of, path_of, rpc, templated_name
 from collector.decode.databases import database, system_of
-from collector.decode.facets import CATEGORY, Facets, values_code
+from collector.decode.facets import CATEGORY, SERVER, Facets, values_code
 from collector.decode.messages import is_message, messaging
 from detectors.kit.texts import Texts, code
 from detectors.kit.traits import Trait
@@ -38,6 +38,9 @@ CODED = (
     "repeat",
     "traits",
 )
+
+_PATH = CODED.index("path")
+_TELLING_OF_ROUTED = ("http.route", "http.request.method", "http.method", "asgi.event.type")
 
 _MAX_CACHED = 20_000
 _MAX_CACHED_CHARS = 8_000_000
@@ -94,9 +97,19 @@ class Classifier:
         """The coded facets of a span."""
         if self._generation != self._texts.generation:
             self._forget()
+        if kind == SERVER and "http.route" in attributes:
+            return self._routed(name, kind, attributes)
         signature = self._signature(name, kind, attributes)
         known = self._cache.get(signature)
         return known if known is not None else self._learn(signature, name, kind, attributes)
+
+    def _routed(self, name: str, kind: int, attributes: Attributes) -> Coded:
+        """A request whose route is known: only its path is its own, and nearly always new."""
+        told = {k: attributes[k] for k in _TELLING_OF_ROUTED if k in attributes}
+        signature = (name, kind, *told.items())
+        known = self._cache.get(signature) or self._learn(signature, name, kind, told)
+        path = path_of(attributes)
+        return known if path is None else (*known[:_PATH], code(path), *known[_PATH + 1 :])
 
     def _signature(self, name: str, kind: int, attributes: Attributes) -> tuple[Any, ...]:
         ignored = self._ignored
@@ -107,7 +120,7 @@ class Classifier:
                 if isinstance(value, str) and len(value) > _LONG_TEXT:
                     parts.append(code(value))
                 else:
-                    parts.append(tuple(value) if isinstance(value, list) else value)
+                    parts.append(value)
         if attributes.get("http.status_code", attributes.get("http.response.status_code")) == 404:  # noqa: PLR2004
             parts.append(404)
         return tuple(parts)
@@ -119,7 +132,7 @@ class Classifier:
         if self._generation != self._texts.generation:
             self._forget()
             coded = self._coded(classify(name, kind, attributes))
-        size = sum(len(p) for p in signature if isinstance(p, str))
+        size = sum(len(p) for p in signature if isinstance(p, (str, tuple)))
         if len(self._cache) >= _MAX_CACHED or self._chars + size > _MAX_CACHED_CHARS:
             self._forget()
         self._cache[signature] = coded

@@ -238,6 +238,6 @@ def _parameters(attributes: Attributes) -> tuple[str, ...] | None:
     for name in _PARAMETER_ATTRIBUTES:
         value: Any = attributes.get(name)
         if value:
-            return (SEPARATOR.join(map(str, value)) if isinstance(value, list) else str(value),)
+            return (SEPARATOR.join(map(str, value)) if isinstance(value, tuple) else str(value),)
     found = sorted((k, str(v)) for k, v in attributes.items() if k.startswith(_PARAMETER_PREFIX))
     return tuple(v for _, v in found) if found else None

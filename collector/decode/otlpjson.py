@@ -213,7 +213,7 @@ def _attributes(pairs: list[_Pair] | None, wanted: Wanted | None) -> Attributes:
 
 
 def _value(value: _Value) -> Any:
-    """AnyValue -> str, bool, int, float, bytes, list of those; None when it is empty."""
+    """AnyValue -> str, bool, int, float, bytes, tuple of those; None when it is empty."""
     if value.string_value is not None:
         return value.string_value[:MAX_VALUE_CHARS]
     if value.int_value is not None:
@@ -258,10 +258,10 @@ def _plain(value: Any, depth: int = 0) -> Any:
             values = inner.get("values")
             values = values[:1_000] if isinstance(values, list) else []
             if name == "arrayValue":
-                return [_plain(v, depth + 1) for v in values]
+                return tuple(_plain(v, depth + 1) for v in values)
             pairs = [p for p in values if isinstance(p, dict)]
             return str({p.get("key", ""): _plain(p.get("value"), depth + 1) for p in pairs})
-        return inner
+        return inner if isinstance(inner, (str, int, float, bool)) else None
     return None
 
 

@@ -82,7 +82,7 @@ def attributes_of(pairs: Iterable[Any], wanted: Wanted | None) -> Attributes:
 
 
 def _value(value: Any) -> Any:
-    """AnyValue -> str, bool, int, float, bytes, list of those; None when it is empty."""
+    """AnyValue -> str, bool, int, float, bytes, tuple of those; None when it is empty."""
     string = value.string_value
     if string:
         return string if len(string) <= MAX_VALUE_CHARS else string[:MAX_VALUE_CHARS]
@@ -98,7 +98,7 @@ def _value(value: Any) -> Any:
         case "bytes_value":
             return value.bytes_value[:MAX_VALUE_CHARS]
         case "array_value":
-            return [_value(v) for v in value.array_value.values[:1_000]]
+            return tuple(_value(v) for v in value.array_value.values[:1_000])
         case "kvlist_value":
             return str({p.key: _value(p.value) for p in value.kvlist_value.values[:1_000]})
         case _:

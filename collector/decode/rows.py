@@ -179,7 +179,7 @@ class SpanRows:
                 rpc_status,
                 route,
                 path,
-                None if actor is None else code(str(actor)),
+                None if actor is None else code(text(actor) or ""),
                 None if message is None else code(str(message)),
                 number(a.get("db.response.returned_rows"), 0, MAX_NS),
                 repeat,

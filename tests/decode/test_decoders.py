@@ -237,7 +237,22 @@ def test_a_configured_attribute_names_the_actor() -> None:
 
     decoded = protobuf.decode_traces(request.SerializeToString(), Texts(), options)
 
-    assert decoded.frame["actor"][0] == code(str(["u7"]))
+    assert decoded.frame["actor"][0] == code("u7")
+
+
+def test_nested_attributes_do_not_upset_anything() -> None:
+    request = request_of([{"kind": 2, "attributes": {"http.method": "GET"}}])
+    span = request.resource_spans[0].scope_spans[0].spans[0]
+    for name in ("http.route", "db.system", "messaging.destination"):
+        outer = span.attributes.add(key=name).value.array_value
+        outer.values.add().array_value.values.add().string_value = "deep"
+        outer.values.add().kvlist_value.values.add(key="k").value.int_value = 1
+
+    one = protobuf.decode_traces(request.SerializeToString(), Texts())
+    other = otlpjson.decode_traces(as_json(request), Texts())
+
+    assert one.accepted == 1
+    assert_frame_equal(one.frame, other.frame)
 
 
 def test_values_of_data_never_become_texts() -> None:
