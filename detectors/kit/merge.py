@@ -101,11 +101,20 @@ def cap(table: FactsTable, frame: pl.DataFrame, max_rows: int) -> tuple[pl.DataF
 
 
 def _stable_hash(frame: pl.DataFrame, columns: list[str]) -> pl.Series:
-    """64-bit mix of integer columns; plain wrapping arithmetic, the same everywhere."""
-    mixed = pl.lit(0x9E3779B97F4A7C15, dtype=pl.UInt64)
+    """64-bit mix of integer columns; plain wrapping arithmetic, the same everywhere.
+
+    Column by column: one expression over all of them would double with each.
+    """
+    mixed = pl.repeat(0x9E3779B97F4A7C15, frame.height, dtype=pl.UInt64, eager=True)
     for name in columns:
-        value = pl.col(name).to_physical().cast(pl.Int128).fill_null(-1)
-        value = (value % (1 << 64)).cast(pl.UInt64)
-        mixed = (mixed ^ value) * pl.lit(0xFF51AFD7ED558CCD, dtype=pl.UInt64)
-        mixed = mixed ^ (mixed // pl.lit(1 << 33, dtype=pl.UInt64))
-    return frame.select(mixed.alias("h")).to_series()
+        value = frame[name].to_physical()
+        if value.dtype.is_signed_integer():
+            value = value.cast(pl.Int64).reinterpret(signed=False)
+        mixed = (mixed ^ value.cast(pl.UInt64).fill_null(_NULL)) * _MULTIPLIER
+        mixed = mixed ^ (mixed // (1 << 33))
+    return mixed
+
+
+_NULL = 0xC4CEB9FE1A85EC53
+_MULTIPLIER = pl.Series([0xFF51AFD7ED558CCD], dtype=pl.UInt64)
+"""Of MurmurHash3's 64-bit finaliser."""
