@@ -1,0 +1,24 @@
+"""`spanlint explain CODE`: the page of a rule."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from collector.cli.common import UsageError
+from collector.cli.tables import say
+
+
+def explain(
+    code: Annotated[str, typer.Argument(help="Code or name of a rule: N101, n-plus-one-query.")],
+) -> None:
+    """Explain a rule: what it finds, why it matters, how it decides, its settings."""
+    from collector.pages import as_text, pages
+
+    known = pages()
+    for page in known:
+        if code.upper() == page.code or code.lower() == page.name:
+            say(as_text(page))
+            return
+    raise UsageError(f"no rule {code!r}; known: {', '.join(p.code for p in known)}")
