@@ -14,7 +14,7 @@ import polars as pl
 
 from collector.decode.errors import BrokenFile
 from collector.decode.files import expand, read_files
-from collector.decode.model import DecodeOptions, Decoded
+from collector.decode.model import Decoded, DecodeOptions
 from collector.report.model import Report, Summary
 from collector.spool import Spool
 from collector.version import VERSION

@@ -40,10 +40,7 @@ def load(path: Path) -> tuple[Accepted, ...]:
         entries = data["findings"]
         if data["version"] != _FORMAT:
             raise BaselineError(f"{path}: version {data['version']!r} is not known")
-        return tuple(
-            _accepted(entry, f"{path}: findings[{i}]")
-            for i, entry in enumerate(entries)
-        )
+        return tuple(_accepted(entry, f"{path}: findings[{i}]") for i, entry in enumerate(entries))
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise BaselineError(f"{path} is no baseline: {error}") from None
 
@@ -56,9 +53,7 @@ def _accepted(entry: dict[str, Any], where: str) -> Accepted:
     try:
         end = None if expires is None else date.fromisoformat(expires)
     except (TypeError, ValueError):
-        raise BaselineError(
-            f"{where}: expires must be a date like 2027-01-31"
-        ) from None
+        raise BaselineError(f"{where}: expires must be a date like 2027-01-31") from None
     return Accepted(str(entry["fingerprint"]), reason, end)
 
 
@@ -94,12 +89,8 @@ def dump(
     """A baseline of these findings; those known before keep their reason and end."""
     before = {entry.fingerprint: entry for entry in known}
     entries = []
-    for finding in sorted(
-        findings, key=lambda f: (f.code, f.service, f.operation, f.fingerprint)
-    ):
-        entry = before.get(
-            finding.fingerprint, Accepted(finding.fingerprint, reason, expires)
-        )
+    for finding in sorted(findings, key=lambda f: (f.code, f.service, f.operation, f.fingerprint)):
+        entry = before.get(finding.fingerprint, Accepted(finding.fingerprint, reason, expires))
         entries.append(
             {
                 "fingerprint": finding.fingerprint,

@@ -20,9 +20,7 @@ def render(report: Report) -> str:
             properties.append(f"file={_property(str(finding.details['code_file']))}")
             properties.append(f"line={finding.details.get('code_line') or 1}")
         text = f"{finding.service}: {words.headline}. {words.fix}"
-        lines.append(
-            f"::{_COMMAND[finding.severity]} {','.join(properties)}::{_data(text)}"
-        )
+        lines.append(f"::{_COMMAND[finding.severity]} {','.join(properties)}::{_data(text)}")
     lines += [
         f"::notice title={row.code} is blind::{_data(f'{row.service}: {row.reason}; {row.reveal}')}"
         for row in report.visibility

@@ -56,9 +56,7 @@ class Report:
 
 def usable(row: Visibility) -> bool:
     """Whether the rule could look at the service: an exemption by a clause counts, absence not."""
-    return row.state in ("seen", "below_threshold") or (
-        row.state == "exempt" and not row.reveal
-    )
+    return row.state in ("seen", "below_threshold") or (row.state == "exempt" and not row.reveal)
 
 
 def category_of(rule: Rule) -> str | None:
@@ -72,9 +70,7 @@ def category_of(rule: Rule) -> str | None:
     return looking.categories[0] if isinstance(looking, Looking) else None
 
 
-def blind_categories(
-    rules: Iterable[Rule], visibility: Iterable[Visibility]
-) -> tuple[str, ...]:
+def blind_categories(rules: Iterable[Rule], visibility: Iterable[Visibility]) -> tuple[str, ...]:
     """Categories that are there, but that no rule looking at them could judge in any service."""
     looks = {r.code: category_of(r) for r in rules}
     blind: set[str] = set()
@@ -99,9 +95,7 @@ def exit_code(report: Report, fail_on: Severity) -> int:
         return CLEAN
     if not any(usable(row) for row in report.visibility):
         return NOTHING_USABLE
-    return (
-        NOTHING_USABLE if blind_categories(report.rules, report.visibility) else CLEAN
-    )
+    return NOTHING_USABLE if blind_categories(report.rules, report.visibility) else CLEAN
 
 
 def timestamp(ns: int) -> str:
@@ -159,8 +153,7 @@ def finding_data(finding: Finding) -> dict[str, Any]:
         "last_seen": timestamp(finding.last_seen_ns),
         "fingerprint": finding.fingerprint,
         "exemplars": [
-            {"trace_id": e.trace_id, "span_ids": list(e.span_ids)}
-            for e in finding.exemplars
+            {"trace_id": e.trace_id, "span_ids": list(e.span_ids)} for e in finding.exemplars
         ],
         "details": dict(finding.details),
     }

@@ -31,20 +31,16 @@ def as_text(report: Report) -> str:
         highlight=False,
     )
     render(report, console)
-    return stream.getvalue()
+    return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
 
 
 def render(report: Report, console: Console) -> None:
-    """Findings, what could not be seen, and one line in sum."""
+    """Findings, what could not be seen, and one line in sum. Errors are the caller's to tell."""
     for finding in report.findings:
         _finding(report, finding, console)
     _visibility(report, console)
     for note in (*disclosures(report), *report.notes):
         _print(console, Text(note, style="dim"))
-    for error in report.errors:
-        _print(console, Text(f"error: {error}", style="bold red"))
-    for code, why in sorted(report.failed.items()):
-        _print(console, Text(f"error: rule {code} failed: {why}", style="bold red"))
     style = "bold" if report.findings else "bold green"
     if not any(usable(row) for row in report.visibility):
         style = "bold yellow"
@@ -89,10 +85,9 @@ def _seen(finding: Finding) -> str:
 def _labelled(name: str, said: str, width: int) -> Text:
     """`fix  Load the rows …`, with the lines that follow indented under the words."""
     text = Text()
-    lines = Text(said).wrap(
-        Console(width=width, file=io.StringIO()), max(width - 13, 30)
-    )
+    lines = Text(said).wrap(Console(width=width, file=io.StringIO()), max(width - 13, 30))
     for index, line in enumerate(lines):
+        line.rstrip()
         text.append(f"  {name if index == 0 else '':<9}", style="dim")
         text.append(line)
         if index < len(lines) - 1:
@@ -129,17 +124,13 @@ def _visibility(report: Report, console: Console) -> None:
         (row for row in report.visibility if row.state == "blind"),
         key=lambda row: (row.service, row.reason, row.reveal, row.code),
     )
-    for _, rows in groupby(
-        blind, key=lambda row: (row.service, row.reason, row.reveal)
-    ):
+    for _, rows in groupby(blind, key=lambda row: (row.service, row.reason, row.reveal)):
         _blind(list(rows), console)
     if blind:
         console.print()
     categories = blind_categories(report.rules, report.visibility)
     if not report.summary.spans:
-        _print(
-            console, Text("nothing to judge: there are no spans", style="bold yellow")
-        )
+        _print(console, Text("nothing to judge: there are no spans", style="bold yellow"))
     elif not any(usable(row) for row in report.visibility):
         _print(
             console,
