@@ -1,0 +1,112 @@
+"""Spans in, findings out: windows, facts, judgements. One thread at a time; no clock of its own."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import polars as pl
+
+from collector.settings import Settings
+from collector.window import Window
+from detectors.kit.contract import Context
+from detectors.kit.engine import Facts, Judgement, judge, merge_facts, observe, since
+from detectors.kit.texts import Texts
+
+_NS = 1_000_000_000
+_PARTS = 16
+"""Facts of so many slabs wait before they are merged: merging has a fixed cost."""
+
+
+class Detector:
+    """Keeps open traces and the facts of the horizon.
+
+    `stage_seconds`, `stage_runs`: wall seconds and runs by stage; `counts`: what facts and
+    windows counted since the start, never decreasing.
+    """
+
+    def __init__(self, settings: Settings, texts: Texts) -> None:
+        self._settings = settings
+        self._texts = texts
+        self._rules = settings.selected()
+        self.window = Window(
+            quiet_s=settings.quiet_s,
+            max_age_s=settings.max_age_s,
+            max_spans=settings.max_spans,
+            max_rows=settings.max_rows,
+            max_skew_s=settings.max_skew_s,
+        )
+        self._facts = Facts()
+        self._parts: list[Facts] = []
+        self._observed: Counter[str] = Counter()
+        self._overflow: Counter[str] = Counter()
+        self.stage_seconds: dict[str, float] = {}
+        self.stage_runs: Counter[str] = Counter()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Counts the time of what runs inside to a stage."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - started
+            self.stage_seconds[name] = self.stage_seconds.get(name, 0.0) + spent
+            self.stage_runs[name] += 1
+
+    def accept(self, frame: pl.DataFrame, arrival_s: float) -> None:
+        """Spans that arrived."""
+        self.window.add(frame, arrival_s)
+
+    def tick(self, now_s: float) -> None:
+        """Closes the traces that are due and observes them."""
+        with self.stage("window"):
+            frames = self.window.close_due(now_s)
+        self._observe(frames)
+
+    def drain(self, now_s: float) -> None:
+        """Closes and observes everything."""
+        with self.stage("window"):
+            frames = self.window.close_all(now_s)
+        self._observe(frames)
+
+    def _observe(self, frames: list[pl.DataFrame]) -> None:
+        for frame in frames:
+            with self.stage("observe"):
+                facts = observe(frame, self._texts.select)
+            self._observed.update(facts.counts)
+            self._parts.append(Facts(facts.frames, facts.texts))
+            if len(self._parts) >= _PARTS:
+                self._merge()
+
+    def _merge(self) -> None:
+        if not self._parts:
+            return
+        with self.stage("merge"):
+            merged = merge_facts([self._facts, *self._parts])
+        self._parts = []
+        self._overflow.update(merged.counts)
+        self._facts = Facts(merged.frames, merged.texts)
+
+    def facts(self) -> Facts:
+        """Merged facts of the horizon as of the last judgement, and since."""
+        self._merge()
+        return self._facts
+
+    def judge(self, now_s: float) -> Judgement:
+        """What all selected rules say of the horizon that ends now."""
+        now_ns = self.window.watermark_ns(now_s)
+        start_ns = now_ns - int(self._settings.horizon_s * _NS)
+        self._merge()
+        self._facts = since(self._facts, start_ns)
+        with self.stage("judge"):
+            context = Context(now_ns, start_ns, self._settings.lookup)
+            return judge(self._facts, context, self._rules)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Observed spans and traces, repairs, overflow; window counts as `window:…`."""
+        window = {f"window:{k}": v for k, v in self.window.counts.items()}
+        return self._observed + self._overflow + Counter(window)
