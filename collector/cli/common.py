@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collector.decode.model import DecodeOptions
     from collector.report.model import Report
+    from collector.settings import Settings
     from detectors.kit.contract import Rule
 
 
@@ -74,24 +74,18 @@ def use_threads(count: int) -> None:
     os.environ.setdefault("POLARS_MAX_THREADS", str(count))
 
 
-def load_settings(config: Path | None) -> Any:
+def load_settings(config: Path | None) -> Settings:
     """The settings from file and environment; raises SettingsError naming what is wrong."""
-    if find_spec("collector.settings") is None:
-        from types import SimpleNamespace
+    from collector.settings import load
 
-        from detectors.kit.engine import default_settings
-
-        return SimpleNamespace(lookup=default_settings)
-    from collector.settings import Settings
-
-    return Settings.load(config, os.environ, {})
+    return load(None if config is None else str(config), os.environ)
 
 
-def decode_options(settings: Any) -> DecodeOptions:
+def decode_options(settings: Settings) -> DecodeOptions:
     """How spans are decoded under these settings."""
     from collector.decode.model import DecodeOptions
 
-    return DecodeOptions()
+    return DecodeOptions(tuple(settings.actor_attributes))
 
 
 def choose_rules(select: Sequence[str], ignore: Sequence[str]) -> tuple[Rule, ...]:
