@@ -1,4 +1,4 @@
-"""The page of each rule, from its docstring and its knobs: for `explain`, `rules` and docs/rules/."""
+"""The page of each rule, from its docstring and knobs: for `explain`, `rules`, docs/rules/."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def pages() -> tuple[Page, ...]:
 
 
 def page(rule: Rule) -> Page:
-    """The page of a rule: the docstring of its file begins `name: summary.`"""
+    """The page of a rule: the docstring of its file begins with `name: summary`."""
     text = inspect.getdoc(inspect.getmodule(type(rule))) or f"{rule.name}: (undocumented)"
     first, _, rest = text.partition("\n")
     summary = first.partition(": ")[2].rstrip(".") or first

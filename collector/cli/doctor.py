@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collector.cli.common import UsageError, fail
-from collector.cli.tables import say, table
+from collector.cli.common import UsageError, complain, table, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,8 +40,8 @@ def doctor(
         raise UsageError("doctor wants recordings, or --url of a running `spanlint serve`")
     rows, errors = _asked(url) if url else _read(paths or [], config)
     for error in errors:
-        fail(error)
-    say(_as_json(rows) if as_json else as_text(rows))
+        complain(error)
+    write(_as_json(rows) if as_json else as_text(rows))
     from collector.report.model import usable
 
     code = _BROKEN if errors else 0 if any(usable(row) for row in rows) else _NOTHING

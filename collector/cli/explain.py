@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from collector.cli.common import UsageError
-from collector.cli.tables import say
+from collector.cli.common import UsageError, write
 
 
 def explain(
@@ -19,6 +18,6 @@ def explain(
     known = pages()
     for page in known:
         if code.upper() == page.code or code.lower() == page.name:
-            say(as_text(page))
+            write(as_text(page))
             return
     raise UsageError(f"no rule {code!r}; known: {', '.join(p.code for p in known)}")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from collector.cli.tables import say, table
+from collector.cli.common import table, write
 
 
 def rules(
@@ -22,6 +22,6 @@ def rules(
         data = [
             {"code": p.code, "name": p.name, "scope": p.scope, "summary": p.summary} for p in rows
         ]
-        say(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+        write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
     else:
-        say(table(("code", "name", "scope", "finds"), [p.row for p in rows]))
+        write(table(("code", "name", "scope", "finds"), [p.row for p in rows]))
