@@ -1,0 +1,135 @@
+"""Findings over time: new, ongoing, resolved, regressed; muted with a reason; what they cost so far."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Set
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import msgspec
+
+from collector.settings import Mute
+from collector.store import Counters, Store
+from detectors.kit.contract import Finding
+from detectors.kit.engine import Judgement
+
+Lifecycle = Literal["new", "ongoing", "resolved", "regressed"]
+OCCURRENCES = "spanlint_occurrences_total"
+WASTED = "spanlint_wasted_seconds_total"
+KEPT_RESOLVED_NS = 7 * 24 * 3_600 * 1_000_000_000
+"""A resolved finding is remembered for a week, to be recognised when it comes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A finding with its history. Times in ns since the Unix epoch."""
+
+    finding: Finding
+    state: Lifecycle
+    first_seen_ns: int
+    last_seen_ns: int
+    changed_ns: int
+    muted: str = ""
+
+    @property
+    def active(self) -> bool:
+        """Whether it is there and not muted."""
+        return self.state != "resolved" and not self.muted
+
+
+class Ledger:
+    """The cases of a process; `update` takes each judgement."""
+
+    def __init__(
+        self, store: Store, counters: Counters, mutes: tuple[Mute, ...], horizon_ns: int
+    ) -> None:
+        self._store = store
+        self._counters = counters
+        self._mutes = mutes
+        self._horizon_ns = horizon_ns
+        self._counted: dict[str, dict[int, tuple[int, int]]] = {}
+        cases = [msgspec.json.decode(body, type=Case) for body in store.findings()]
+        self._cases = {c.finding.fingerprint: c for c in cases}
+
+    def cases(self) -> list[Case]:
+        """All cases, the active ones first, then by severity and cost."""
+        rank = {"critical": 0, "warning": 1, "info": 2}
+        return sorted(
+            self._cases.values(),
+            key=lambda c: (
+                not c.active,
+                rank[c.finding.severity],
+                -c.finding.wasted_ns,
+                c.finding.fingerprint,
+            ),
+        )
+
+    def case(self, fingerprint: str) -> Case | None:
+        """One case, if it is known."""
+        return self._cases.get(fingerprint)
+
+    def update(
+        self, judgement: Judgement, now_ns: int, operations: Set[tuple[str, str]]
+    ) -> list[Case]:
+        """Takes a judgement; gives the cases whose state changed.
+
+        operations: (service, operation) of the entries in the judged horizon: a finding that is not
+        there any more is resolved only when its operation still runs.
+        """
+        today = datetime.datetime.fromtimestamp(now_ns / 1e9, tz=datetime.UTC).date()
+        found = {f.fingerprint: f for f in judgement.findings}
+        updated = {f: self._seen(finding, now_ns, today) for f, finding in found.items()}
+        for fingerprint, case in self._cases.items():
+            if fingerprint not in found and case.finding.code not in judgement.failed:
+                updated[fingerprint] = self._unseen(case, now_ns, operations)
+        gone = [
+            f
+            for f, c in updated.items()
+            if c.state == "resolved" and c.changed_ns < now_ns - KEPT_RESOLVED_NS
+        ]
+        changed = {f: c for f, c in updated.items() if self._cases.get(f) != c}
+        moved = [
+            c for f, c in changed.items() if f not in self._cases or self._cases[f].state != c.state
+        ]
+        self._cases |= changed
+        for fingerprint in gone:
+            del self._cases[fingerprint]
+        self._store.save_findings({f: msgspec.json.encode(c) for f, c in changed.items()}, gone)
+        return moved
+
+    def _seen(self, finding: Finding, now_ns: int, today: datetime.date) -> Case:
+        self._count(finding, now_ns)
+        muted = next((m.reason for m in self._mutes if m.covers(finding, today)), "")
+        known = self._cases.get(finding.fingerprint)
+        if known is None:
+            first = finding.first_seen_ns
+            return Case(finding, "new", first, finding.last_seen_ns, now_ns, muted)
+        state: Lifecycle = known.state
+        changed_ns = known.changed_ns
+        if known.state == "resolved":
+            state, changed_ns = "regressed", now_ns
+        elif known.state != "ongoing" and now_ns - known.changed_ns > self._horizon_ns:
+            state, changed_ns = "ongoing", now_ns
+        last = max(known.last_seen_ns, finding.last_seen_ns)
+        first = min(known.first_seen_ns, finding.first_seen_ns)
+        return Case(finding, state, first, last, changed_ns, muted)
+
+    def _unseen(self, case: Case, now_ns: int, operations: Set[tuple[str, str]]) -> Case:
+        still_runs = (case.finding.service, case.finding.operation) in operations
+        quiet = now_ns - case.last_seen_ns >= self._horizon_ns
+        if case.state == "resolved" or not (still_runs and quiet):
+            return case
+        return replace(case, state="resolved", changed_ns=now_ns)
+
+    def _count(self, finding: Finding, now_ns: int) -> None:
+        """Adds what is new in each pane to the counters."""
+        counted = self._counted.setdefault(finding.fingerprint, {})
+        labels = (finding.code, finding.service, finding.operation)
+        for pane, (occurrences, wasted_ns) in finding.panes.items():
+            before, before_ns = counted.get(pane, (0, 0))
+            self._counters.add(OCCURRENCES, labels, occurrences - before)
+            self._counters.add(WASTED, labels[:2], (wasted_ns - before_ns) / 1e9)
+            counted[pane] = (max(occurrences, before), max(wasted_ns, before_ns))
+        for pane in [p for p in counted if p < now_ns - 2 * self._horizon_ns]:
+            del counted[pane]
