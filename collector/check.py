@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from collector.decode.errors import BrokenFile
 from collector.decode.files import expand, read_files
-from collector.decode.model import Decoded, DecodeOptions
 from collector.report.model import Report, Summary
 from collector.spool import Spool
 from collector.version import VERSION
@@ -22,6 +22,9 @@ from detectors.kit.catalogue import rules
 from detectors.kit.contract import Context, Lookup, Rule
 from detectors.kit.engine import Facts, default_settings, judge, merge_facts, observe
 from detectors.kit.texts import Texts
+
+if TYPE_CHECKING:
+    from collector.decode.model import Decoded, DecodeOptions
 
 DEFAULT_MEMORY_MB = 1_000
 _SHARE_OF_SPANS = 0.2
@@ -99,7 +102,7 @@ def _read(
 ) -> Iterator[Decoded]:
     """Files one by one, so that a broken one takes nothing from the others."""
     rest = expand(list(paths))
-    before = 0
+    before = last = 0
 
     def told(position: int) -> None:
         nonlocal last

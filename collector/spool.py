@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import polars as pl
 
 from collector.slabs import SLAB_ROWS, Chunk, cut
 from detectors.kit import forest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
 
 PARTITIONS = 64
 _SHIFT = np.uint64(58)
@@ -74,7 +76,7 @@ class Spool:
         self._spill()
         for number in range(PARTITIONS):
             paths = sorted(self._folder.glob(f"{number:02d}-*.arrow"))
-            yield from _whole([pl.read_ipc(p, memory_map=False) for p in paths])
+            yield from _whole([pl.read_ipc(p) for p in paths])
 
     def _settle(self) -> None:
         """Many small frames become one."""

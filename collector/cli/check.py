@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from collector.report.model import Report
+    from collector.settings import Settings
 
 Paths = Annotated[
     list[str],
@@ -97,21 +98,36 @@ def read_report(
     """The report of files under the settings in force."""
     from collector.check import check_files
     from collector.decode.files import total_bytes
+    from collector.decode.model import DecodeOptions
 
-    selected = common.choose_rules(select or (), ignore or ())
-    settings = common.load_settings(config)
+    settings = common.load_settings(config, select, ignore)
     try:
         with common.progress(total_bytes(paths)) as told:
-            return check_files(
+            report = check_files(
                 paths,
-                selected=selected,
+                selected=common.chosen(settings),
                 lookup=settings.lookup,
-                options=common.decode_options(settings),
+                options=DecodeOptions(tuple(settings.actor_attributes)),
                 memory_mb=max_memory,
                 progress=told,
             )
     except FileNotFoundError as error:
         raise common.UsageError(f"no such file or directory: {error}") from None
+    return _without_muted(report, settings)
+
+
+def _without_muted(report: Report, settings: Settings) -> Report:
+    mutes = settings.mutes()
+    muted = {f.fingerprint for f in report.findings if any(m.covers(f, _today()) for m in mutes)}
+    return replace(
+        report,
+        findings=tuple(f for f in report.findings if f.fingerprint not in muted),
+        muted=tuple(f for f in report.findings if f.fingerprint in muted),
+    )
+
+
+def _today() -> date:
+    return datetime.now().astimezone().date()
 
 
 def without_accepted(report: Report, baseline: Path | None) -> Report:
@@ -120,7 +136,7 @@ def without_accepted(report: Report, baseline: Path | None) -> Report:
         return report
     from collector.report.baseline import apply, load
 
-    return apply(report, load(baseline), datetime.now().astimezone().date())
+    return apply(report, load(baseline), _today())
 
 
 def finish(report: Report, style: Format, output: Path | None, fail_on: FailOn) -> int:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collector.decode.model import DecodeOptions
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
     from collector.report.model import Report
     from collector.settings import Settings
     from detectors.kit.contract import Rule
@@ -40,14 +40,10 @@ class FailOn(StrEnum):
     CRITICAL = "critical"
 
 
-def fail(message: str) -> NoReturn:
-    """Ends the command: one line on stderr, exit code 2."""
-    raise UsageError(message)
-
-
 def complain(message: str) -> None:
     """One line on stderr."""
-    sys.stderr.write(f"spanlint: {message}\n")
+    line = message.replace("\n", " ")
+    sys.stderr.write(f"spanlint: {line}\n")
 
 
 def write(text: str, output: Path | None = None) -> None:
@@ -60,12 +56,13 @@ def write(text: str, output: Path | None = None) -> None:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell; the last one is not padded."""
-    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header) - 1)]
+    """Columns aligned by spaces, for people and for `awk`; the last one is not padded."""
+    lines = [tuple(header), *(tuple(row) for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header) - 1)]
     return "".join(
-        "  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[-1]]).rstrip()
+        "  ".join([*(c.ljust(w) for c, w in zip(line, widths, strict=False)), line[-1]]).rstrip()
         + "\n"
-        for row in (header, *rows)
+        for line in lines
     )
 
 
@@ -74,45 +71,31 @@ def use_threads(count: int) -> None:
     os.environ.setdefault("POLARS_MAX_THREADS", str(count))
 
 
-def load_settings(config: Path | None) -> Settings:
-    """The settings from file and environment; raises SettingsError naming what is wrong."""
+def load_settings(
+    config: Path | None, select: Sequence[str] | None = None, ignore: Sequence[str] | None = None
+) -> Settings:
+    """The settings in force: file, environment, then flags; raises SettingsError.
+
+    `select` and `ignore` are codes or prefixes, each perhaps several with commas between.
+    """
     from collector.settings import load
 
-    return load(None if config is None else str(config), os.environ)
+    flags = {"select": _split(select), "ignore": _split(ignore)}
+    return load(None if config is None else str(config), os.environ, flags)
 
 
-def decode_options(settings: Settings) -> DecodeOptions:
-    """How spans are decoded under these settings."""
-    from collector.decode.model import DecodeOptions
-
-    return DecodeOptions(tuple(settings.actor_attributes))
-
-
-def choose_rules(select: Sequence[str], ignore: Sequence[str]) -> tuple[Rule, ...]:
-    """Rules whose code starts with one of `select` (all, when empty) and with none of `ignore`.
-
-    Raises UsageError for a prefix that no rule has, and when no rule is left.
-    """
-    from detectors.kit.catalogue import rules
-
-    known = rules()
-    wanted, unwanted = _prefixes(select), _prefixes(ignore)
-    for prefix in (*wanted, *unwanted):
-        if not any(rule.code.startswith(prefix) for rule in known):
-            codes = ", ".join(rule.code for rule in known)
-            raise UsageError(f"no rule's code starts with {prefix!r}; known: {codes}")
-    chosen = tuple(
-        rule
-        for rule in known
-        if (not wanted or rule.code.startswith(wanted)) and not rule.code.startswith(unwanted)
-    )
-    if not chosen:
-        raise UsageError("--select and --ignore leave no rule")
-    return chosen
+def chosen(settings: Settings) -> tuple[Rule, ...]:
+    """The rules to run; raises UsageError when none is left."""
+    rules = settings.selected()
+    if not rules:
+        raise UsageError("select and ignore leave no rule")
+    return rules
 
 
-def _prefixes(given: Sequence[str]) -> tuple[str, ...]:
-    return tuple(part.strip().upper() for item in given for part in item.split(",") if part.strip())
+def _split(given: Sequence[str] | None) -> list[str] | None:
+    if not given:
+        return None
+    return [part.strip() for item in given for part in item.split(",") if part.strip()]
 
 
 def write_report(report: Report, style: Format, output: Path | None) -> None:

@@ -69,7 +69,7 @@ def main() -> None:
     except (common.UsageError, ValueError, OSError) as error:
         if isinstance(error, ValueError) and type(error) is ValueError:
             raise  # a defect of ours; only its subclasses are about what was given
-        common.complain(str(error).replace("\n", " "))
+        common.complain(str(error))
         raise SystemExit(_USAGE) from None
 
 

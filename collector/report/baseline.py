@@ -8,14 +8,16 @@ again from the day after) or null.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from collector.report.model import Report
-from detectors.kit.contract import Finding
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from collector.report.model import Report
+    from detectors.kit.contract import Finding
 
 _FORMAT = 1
 

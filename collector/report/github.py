@@ -5,7 +5,10 @@ Source: https://docs.github.com/actions/reference/workflow-commands-for-github-a
 
 from __future__ import annotations
 
-from collector.report.model import Report
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collector.report.model import Report
 
 _COMMAND = {"info": "notice", "warning": "warning", "critical": "error"}
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collector.report.model import Report
+from typing import TYPE_CHECKING
+
 from collector.report.phrases import duration, summary_line
-from detectors.kit.contract import Finding
+
+if TYPE_CHECKING:
+    from collector.report.model import Report
+    from detectors.kit.contract import Finding
 
 
 def render(report: Report) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detectors.kit.contract import SEVERITIES, Finding, Rule, Severity, Visibility
 from detectors.kit.sightlines import Looking
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 CLEAN, FOUND, FAILED, NOTHING_USABLE = 0, 1, 2, 3
 """Exit codes of `check`."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from collector.report.model import Report
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from collector.report.model import Report
 
 _MS, _S, _MIN = 1_000_000, 1_000_000_000, 60_000_000_000
 

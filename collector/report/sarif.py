@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import inspect
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from collector.report.model import Report
-from detectors.kit.contract import Finding, Rule
+if TYPE_CHECKING:
+    from collector.report.model import Report
+    from detectors.kit.contract import Finding, Rule
 
 _LEVEL = {"info": "note", "warning": "warning", "critical": "error"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.padding import Padding
@@ -11,7 +12,9 @@ from rich.text import Text
 
 from collector.report.model import Report, blind_categories, usable
 from collector.report.phrases import disclosures, duration, summary_line
-from detectors.kit.contract import Bar, Finding, Visibility
+
+if TYPE_CHECKING:
+    from detectors.kit.contract import Bar, Finding, Visibility
 
 PLAIN_WIDTH = 110
 """Columns when nobody's terminal says how many."""
