@@ -15,7 +15,7 @@ READING = frozenset(("GET", "HEAD", "OPTIONS", "QUERY"))
 
 _ADDRESSES = ("server.address", "net.peer.name", "net.sock.peer.name", "net.peer.ip")
 _PORTS = ("server.port", "net.peer.port")
-_IPV4 = re.compile(r"(?!127\.)\d{1,3}(?:\.\d{1,3}){3}")
+_IPV4 = re.compile(r"(?<![\d.])(?!127\.)\d{1,3}(?:\.\d{1,3}){3}")
 _route = reader("route")
 
 
