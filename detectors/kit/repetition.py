@@ -85,7 +85,9 @@ def form(trait: Trait) -> pl.Expr:
 RETRIES = Clause("attempts of one call, all failed but at most the last", pl.col("attempts"))
 POLLING = Clause(
     "spread evenly over time: polling",
-    (pl.col("spread_class") <= EVEN_SPREAD_CLASS)
+    # who asks for another thing each time does not wait for one: bodies are read after the span
+    (pl.col("values") != "distinct")
+    & (pl.col("spread_class") <= EVEN_SPREAD_CLASS)
     & (
         (pl.col("interval_class") >= POLL_INTERVAL_CLASS)
         | (
