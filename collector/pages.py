@@ -50,6 +50,10 @@ def page(rule: Rule) -> Page:
     return Page(rule.code, rule.name, rule.scope, summary, told, knobs(rule.Settings))
 
 
+def _sentence(shown: Page) -> str:
+    return f"{shown.summary[:1].upper()}{shown.summary[1:]}."
+
+
 def knob_line(knob: Knob) -> str:
     """`min_repeats = 5: repeats in one entry from which on it is a fault (2 or more)`."""
     unit = f" {knob.unit}" if knob.unit else ""
@@ -69,7 +73,7 @@ def bounds(knob: Knob) -> str:
 
 def as_text(shown: Page) -> str:
     """The page for a terminal."""
-    lines = [f"{shown.code} {shown.name} ({shown.scope})", "", f"{shown.summary}."]
+    lines = [f"{shown.code} {shown.name} ({shown.scope})", "", _sentence(shown)]
     for heading, text in shown.sections:
         lines += ["", heading, *(f"    {line}".rstrip() for line in text.splitlines())]
     lines += ["", "Settings", f"    rules.{shown.code} in the configuration file:"]
@@ -79,7 +83,7 @@ def as_text(shown: Page) -> str:
 
 def as_markdown(shown: Page) -> str:
     """The page for docs/rules/: drawings and code, which are indented further, are fenced."""
-    lines = [f"# {shown.code} {shown.name}", "", f"{shown.summary}. Scope: {shown.scope}."]
+    lines = [f"# {shown.code} {shown.name}", "", f"{_sentence(shown)} Scope: {shown.scope}."]
     for heading, text in shown.sections:
         lines += ["", f"## {heading}", "", *_fenced(text.splitlines())]
     lines += ["", "## Settings", ""]

@@ -1,0 +1,171 @@
+"""Writes the pages that are generated: `python -m collector.docs`.
+
+docs/rules/ from the docstrings and knobs of rules, docs/cli.md from the commands, docs/settings.md
+from the settings, docs/check.schema.json from the types of the JSON report, and the table of rules
+in the README. A test rebuilds all of them and compares.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from dataclasses import fields
+from enum import Enum
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from typer.models import OptionInfo
+
+from collector.pages import Page, as_markdown, bounds, pages
+
+_NOTE = "<!-- written by `python -m collector.docs`, held by a test -->"
+_README_TABLE = re.compile(r"(<!-- rules:.*?-->\n).*?(<!-- /rules -->)", re.DOTALL)
+
+
+def generated(root: Path) -> dict[Path, str]:
+    """Every generated file under the repository `root`, and what must be in it."""
+    shown = pages()
+    files = {root / "docs" / "rules" / f"{p.code}.md": as_markdown(p) for p in shown}
+    files[root / "docs" / "rules" / "README.md"] = _index(shown)
+    files[root / "docs" / "cli.md"] = cli_page()
+    files[root / "docs" / "settings.md"] = settings_page(shown)
+    files[root / "docs" / "check.schema.json"] = _schema()
+    readme = root / "README.md"
+    table = _table(shown, "docs/rules/")
+    files[readme] = _README_TABLE.sub(
+        lambda found: f"{found[1]}{table}{found[2]}", readme.read_text("utf-8")
+    )
+    return files
+
+
+def _index(shown: tuple[Page, ...]) -> str:
+    return f"# Rules\n\n{_NOTE}\n\n{_table(shown, '')}"
+
+
+def _table(shown: tuple[Page, ...], folder: str) -> str:
+    rows = [
+        f"| [{p.code}]({folder}{p.code}.md) | {p.name} | {p.scope} | {p.summary} |\n" for p in shown
+    ]
+    return "| code | name | scope | finds |\n|---|---|---|---|\n" + "".join(rows)
+
+
+def _schema() -> str:
+    from collector.report.schema import schema
+
+    return json.dumps(schema(), indent=2) + "\n"
+
+
+def settings_page(shown: tuple[Page, ...]) -> str:
+    """All settings of the process, then the knobs of rules."""
+    from collector.settings import PREFIX, Settings
+
+    defaults = Settings()
+    lines = [
+        "# Settings",
+        "",
+        _NOTE,
+        "",
+        "One YAML file (`--config`), then environment variables, then flags; later ones win. An",
+        "unknown name is an error that lists the known ones. `spanlint config` prints what is in",
+        "force and where it comes from.",
+        "",
+        "| setting | variable | default | unit | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    for field in fields(Settings):
+        meta = field.metadata
+        default = json.dumps(getattr(defaults, field.name), ensure_ascii=False)
+        variable = f"{PREFIX}{field.name.upper()}"
+        cells = (f"`{field.name}`", f"`{variable}`", f"`{default}`", meta["unit"], meta["help"])
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", "## Knobs of rules", "", *_EXAMPLE.splitlines(), ""]
+    lines += ["| rule | knob | default | unit | values | meaning |", "|---|---|---|---|---|---|"]
+    lines += [
+        f"| {p.code} | `{k.name}` | `{k.default}` | {k.unit} | {bounds(k)} | {k.help} |"
+        for p in shown
+        for k in p.knobs
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_EXAMPLE = """
+Under `rules`, by code; `overrides` hold for a service, an operation or both, and later ones win:
+
+```yaml
+rules:
+  N101:
+    min_repeats: 8
+    overrides:
+      - {service: reports, min_repeats: 50}
+      - {service: shop, operation: GET /books, min_repeats: 3}
+```
+"""
+
+
+def cli_page() -> str:
+    """Every command with its arguments, options and defaults, read from the functions' types."""
+    from collector.cli.main import app
+
+    group = app.registered_callback
+    lines = ["# Commands", "", _NOTE, "", _plain(app.info.help), ""]
+    lines += _parameters(group.callback if group else None)
+    for command in app.registered_commands:
+        lines += ["", f"## spanlint {command.name}", "", _plain(inspect.getdoc(command.callback))]
+        lines += ["", *_parameters(command.callback)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _plain(text: str | None) -> str:
+    """A docstring as paragraphs."""
+    paragraphs = (text or "").strip().split("\n\n")
+    return "\n\n".join(" ".join(p.split()) for p in paragraphs)
+
+
+def _parameters(function: Any) -> list[str]:
+    """A table of the parameters of a command; each is annotated with what typer needs."""
+    hints = get_type_hints(function, include_extras=True)
+    defaults = inspect.signature(function).parameters
+    rows = []
+    for name, hint in hints.items():
+        if hint_of := [m for m in getattr(hint, "__metadata__", ()) if hasattr(m, "param_decls")]:
+            info = hint_of[0]
+            choices = _choices(get_args(hint)[0])
+            cells = (_named(name, info), _plain(info.help), choices, _default(defaults[name]))
+            rows.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
+    return ["| | | values | default |", "|---|---|---|---|", *rows] if rows else []
+
+
+def _named(name: str, info: Any) -> str:
+    if info.metavar and not isinstance(info, OptionInfo):
+        return f"`{info.metavar}`"
+    if not isinstance(info, OptionInfo):
+        return f"`{name.upper()}`"
+    # Inside `Annotated`, the first declaration stands where the default would.
+    given = [d for d in (info.default, *(info.param_decls or ())) if isinstance(d, str)]
+    return ", ".join(f"`{d}`" for d in given or (f"--{name.replace('_', '-')}",))
+
+
+def _choices(kind: Any) -> str:
+    """The values of an enum or a Literal."""
+    members = list(kind) if isinstance(kind, type) and issubclass(kind, Enum) else []
+    values = [m.value for m in members] or [v for v in get_args(kind) if isinstance(v, str)]
+    return " or ".join(f"`{v}`" for v in values)
+
+
+def _default(parameter: inspect.Parameter) -> str:
+    value = parameter.default
+    if value in (None, False, "", inspect.Parameter.empty):
+        return ""
+    return f"`{getattr(value, 'value', value)}`"
+
+
+def main() -> None:
+    """Writes all generated files of the checkout that this module is in."""
+    for path, text in generated(Path(__file__).parents[1]).items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()
