@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import polars as pl
@@ -23,11 +23,17 @@ _PARTS = 16
 class Detector:
     """Keeps open traces and the facts of the horizon.
 
+    on_facts is told the facts of each slab, once.
+
     `stage_seconds`, `stage_runs`: wall seconds and runs by stage; `counts`: what facts and
     windows counted since the start, never decreasing.
     """
 
-    def __init__(self, settings: Settings, texts: Texts) -> None:
+    def __init__(
+        self, settings: Settings, texts: Texts, on_facts: Callable[[Facts], None]
+    ) -> None:
+        self._on_facts = on_facts
+        self._failures: Counter[str] = Counter()
         self._settings = settings
         self._texts = texts
         self._rules = settings.selected()
@@ -77,6 +83,7 @@ class Detector:
             with self.stage("observe"):
                 facts = observe(frame, self._texts.select)
             self._observed.update(facts.counts)
+            self._on_facts(facts)
             self._parts.append(Facts(facts.frames, facts.texts))
             if len(self._parts) >= _PARTS:
                 self._merge()
@@ -104,6 +111,20 @@ class Detector:
         with self.stage("judge"):
             context = Context(now_ns, start_ns, self._settings.lookup)
             return judge(self._facts, context, self._rules)
+
+    def park(self, judgement: Judgement, after: int) -> None:
+        """Leaves out the rules that failed `after` times in a row."""
+        for code in [c for c in self._failures if c not in judgement.failed]:
+            del self._failures[code]
+        self._failures.update(judgement.failed.keys())
+        parked = {c for c, n in self._failures.items() if n >= after}
+        self._rules = tuple(r for r in self._rules if r.code not in parked)
+
+    def operations(self) -> set[tuple[str, str]]:
+        """(service, operation) of the entries in the horizon."""
+        facts = self.facts()
+        pairs = facts.table("entries").select("service", "entry_label").unique()
+        return {(facts.text(s), facts.text(o)) for s, o in pairs.iter_rows()}
 
     @property
     def counts(self) -> Counter[str]:

@@ -1,0 +1,184 @@
+"""The admin port: metrics, health, findings, rules, visibility, and a page for people."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel, Field
+
+from collector.expose.metrics import Snapshot, render
+from collector.expose.page import page
+from collector.ledger import Case
+from collector.report.model import finding_data, timestamp
+from collector.version import VERSION
+from detectors.kit.catalogue import rules
+from detectors.kit.contract import Rule
+
+State = Literal["new", "ongoing", "resolved", "regressed"]
+
+
+class FindingModel(BaseModel):
+    """A finding with its history and its words."""
+
+    code: str
+    rule: str
+    severity: Literal["info", "warning", "critical"]
+    scope: Literal["local", "trace", "fleet"]
+    evidence: Literal["observed", "inferred"]
+    service: str
+    operation: str
+    subject: str
+    occurrences: int
+    traces: int
+    wasted_ms: float
+    first_seen: str
+    last_seen: str
+    fingerprint: str
+    exemplars: list[dict[str, Any]]
+    details: dict[str, Any]
+    state: State
+    muted: str = Field(description="why it is muted; empty when it is not")
+    changed: str = Field(description="when its state last changed")
+    headline: str
+    explanation: str
+    fix: str
+
+
+class RuleModel(BaseModel):
+    """A rule that runs here."""
+
+    code: str
+    name: str
+    scope: str
+    summary: str
+
+
+class VisibilityModel(BaseModel):
+    """What a rule could see of a service at the last judgement."""
+
+    code: str
+    service: str
+    state: Literal["seen", "blind", "below_threshold", "exempt"]
+    reason: str
+    reveal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the admin port gets what it shows."""
+
+    snapshot: Callable[[], Awaitable[Snapshot]]
+    ready: Callable[[], bool]
+    rules: tuple[Rule, ...]
+
+
+def admin_app(source: Source) -> FastAPI:
+    """The admin port as an ASGI application."""
+    app = FastAPI(
+        title="spanlint",
+        version=VERSION,
+        description="Findings of a linter for running systems.",
+        redoc_url=None,
+    )
+    _add_health(app, source)
+    _add_api(app, source)
+
+    @app.get("/metrics", response_class=Response, summary="Prometheus metrics")
+    async def metrics(request: Request) -> Response:
+        content, content_type = render(await source.snapshot(), request.headers.get("accept", ""))
+        return Response(content, media_type=content_type)
+
+    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
+    async def people() -> HTMLResponse:
+        snapshot = await source.snapshot()
+        return HTMLResponse(page(list(snapshot.cases), list(snapshot.visibility)))
+
+    return app
+
+
+def _add_health(app: FastAPI, source: Source) -> None:
+    @app.get("/healthz", summary="The process lives")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", summary="Spans are taken", responses={503: {"description": "not yet"}})
+    async def readyz(response: Response) -> dict[str, str]:
+        ready = source.ready()
+        response.status_code = 200 if ready else 503
+        return {"status": "ready" if ready else "not ready"}
+
+
+def _add_api(app: FastAPI, source: Source) -> None:
+    @app.get("/api/v1/findings", summary="Findings, the worst first")
+    async def findings(  # noqa: PLR0913 - filters
+        code: Annotated[str | None, Query(description="code or prefix")] = None,
+        service: str | None = None,
+        severity: Literal["info", "warning", "critical"] | None = None,
+        state: State | None = None,
+        muted: Annotated[bool, Query(description="show muted ones too")] = False,  # noqa: FBT002
+        limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
+    ) -> list[FindingModel]:
+        cases = (await source.snapshot()).cases
+        chosen = [
+            case
+            for case in cases
+            if (code is None or case.finding.code.startswith(code))
+            and (service is None or case.finding.service == service)
+            and (severity is None or case.finding.severity == severity)
+            and (state is None or case.state == state)
+            and (muted or not case.muted)
+        ]
+        return [as_model(case) for case in chosen[:limit]]
+
+    @app.get("/api/v1/findings/{fingerprint}", summary="One finding")
+    async def finding(fingerprint: str) -> FindingModel:
+        for case in (await source.snapshot()).cases:
+            if case.finding.fingerprint == fingerprint:
+                return as_model(case)
+        raise HTTPException(404, f"no finding {fingerprint!r}")
+
+    @app.get("/api/v1/rules", summary="The rules that run here")
+    async def all_rules() -> list[RuleModel]:
+        return [
+            RuleModel(code=r.code, name=r.name, scope=r.scope, summary=_summary(r))
+            for r in source.rules
+        ]
+
+    @app.get("/api/v1/visibility", summary="What each rule could see of each service")
+    async def visibility(
+        code: str | None = None, service: str | None = None
+    ) -> list[VisibilityModel]:
+        return [
+            VisibilityModel(
+                code=v.code, service=v.service, state=v.state, reason=v.reason, reveal=v.reveal
+            )
+            for v in (await source.snapshot()).visibility
+            if (code is None or v.code == code) and (service is None or v.service == service)
+        ]
+
+
+def as_model(case: Case) -> FindingModel:
+    """A case in words and numbers."""
+    finding = case.finding
+    said = next(r for r in rules() if r.code == finding.code).explain(finding)
+    data = finding_data(finding) | {
+        "first_seen": timestamp(case.first_seen_ns),
+        "last_seen": timestamp(case.last_seen_ns),
+    }
+    return FindingModel(
+        **data,
+        state=case.state,
+        muted=case.muted,
+        changed=timestamp(case.changed_ns),
+        headline=said.headline,
+        explanation=said.evidence,
+        fix=said.fix,
+    )
+
+
+def _summary(rule: Rule) -> str:
+    return (type(rule).__doc__ or "").partition("\n")[0].partition(": ")[2].rstrip(".")
