@@ -100,7 +100,11 @@ def _split(given: Sequence[str] | None) -> list[str] | None:
 
 def write_report(report: Report, style: Format, output: Path | None) -> None:
     """The report to a file, or to stdout: with colours when that is a terminal."""
+    from collector.report.clean import cleaned
+
     text = import_module("collector.report.text")
+    if style is not Format.JSON:  # which escapes them
+        report = cleaned(report)
     if output is None and style is Format.TEXT and sys.stdout.isatty():
         from rich.console import Console
 

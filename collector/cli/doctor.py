@@ -82,6 +82,8 @@ def _as_json(rows: Sequence[Visibility]) -> str:
 
 def as_text(rows: Sequence[Visibility]) -> str:
     """A table for each service, the blind rules first; under it, what would reveal more."""
+    from collector.report.clean import clean
+
     if not rows:
         return "nothing to look at: there are no spans\n"
     parts = []
@@ -89,7 +91,7 @@ def as_text(rows: Sequence[Visibility]) -> str:
         mine = [row for row in rows if row.service == service]
         mine.sort(key=lambda row: (_FIRST.index(row.state), row.code, row.reason))
         lines = [(row.code, row.state.replace("_", " "), row.reason) for row in mine]
-        parts.append(f"{service}\n" + _indented(table(("rule", "state", "why"), lines)))
+        parts.append(f"{clean(service)}\n" + _indented(table(("rule", "state", "why"), lines)))
         reveals: dict[str, list[str]] = {}
         for row in mine:
             if row.state == "blind" and row.reveal:
