@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
@@ -43,6 +43,10 @@ class FindingModel(BaseModel):
     state: State
     muted: str = Field(description="why it is muted; empty when it is not")
     changed: str = Field(description="when its state last changed")
+    waterfall: list[dict[str, Any]] = Field(
+        description="lines of the worst trace: depth, service, label, start_ns, duration_ns, count, "
+        "mark (the fault itself)"
+    )
     headline: str
     explanation: str
     fix: str
@@ -174,6 +178,7 @@ def as_model(case: Case) -> FindingModel:
         state=case.state,
         muted=case.muted,
         changed=timestamp(case.changed_ns),
+        waterfall=[asdict(bar) for bar in finding.waterfall],
         headline=said.headline,
         explanation=said.evidence,
         fix=said.fix,
