@@ -1,0 +1,61 @@
+"""Recordings for the command line, drawn as text; and the command itself, as a process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from support.sketch import read_cases, request
+
+ROOT = Path(__file__).parents[2]
+
+LAZY = """
+# lazy loads
+shop  GET /books  0..240
+  shop  SELECT * FROM books  2..6
+  shop  SELECT * FROM authors WHERE id = %s  8..230  x12
+"""
+JOINED = """
+# one join
+shop  GET /books  0..40
+  shop  SELECT b.title, a.name FROM books b JOIN authors a ON a.id = b.author_id  2..30
+"""
+
+
+def drawn(text: str, folder: Path) -> ExportTraceServiceRequest:
+    """All cases of a drawing in one request."""
+    path = folder / "drawn.trace"
+    path.write_text(text)
+    whole = ExportTraceServiceRequest()
+    for case in read_cases(path):
+        whole.MergeFrom(request(case))
+    return whole
+
+
+def without(attributes: tuple[str, ...], recorded: ExportTraceServiceRequest) -> bytes:
+    """The request with some span attributes deleted, as a processor would."""
+    for resource in recorded.resource_spans:
+        for scope in resource.scope_spans:
+            for span in scope.spans:
+                kept = [a for a in span.attributes if a.key not in attributes]
+                del span.attributes[:]
+                span.attributes.extend(kept)
+                span.name = span.name.split(" ")[0]
+    return recorded.SerializeToString()
+
+
+def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """`spanlint ARGUMENTS` in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "collector.cli.main", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+        check=False,
+        env={**os.environ, **environ},
+    )
