@@ -1,4 +1,4 @@
-"""Keeps what spans say from steering a terminal: anyone who can send spans can name an operation."""
+"""Keeps what spans say from steering a terminal: whoever sends spans names operations."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ if TYPE_CHECKING:
     from collector.report.model import Report
     from detectors.kit.contract import Finding, Visibility
 
-_CONTROLS = {n: "\N{REPLACEMENT CHARACTER}" for n in (*range(32), *range(127, 160))}
+_REPLACED = "\N{REPLACEMENT CHARACTER}"
+_CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), _REPLACED)
 # What reorders text in a terminal or a diff: https://trojansource.codes.
-_CONTROLS |= {
-    n: "\N{REPLACEMENT CHARACTER}" for n in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
-}
+_CONTROLS |= dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), _REPLACED)
 
 
 def clean(text: str) -> str:
