@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detectors.kit.columns import SPAN_COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 MAX_VALUE_CHARS = 1_000_000
 """A longer attribute value is cut: memory is bounded before anything is kept."""
@@ -16,18 +18,14 @@ Attributes = dict[str, Any]
 _BESIDE = (
     # Read to classify a span, though no column holds them as they are.
     "asgi.event.type",
-    "db.user",
     "server.port",
     "net.peer.port",
     "url.query",
     "http.url",
     "http.target",
-    "http.host",
     "rpc.service",
     "messaging.destination.temporary",
     "db.query.summary",
-    "elasticsearch.url",
-    "code.function",
 )
 
 NAMES: dict[str, tuple[str, ...]] = {

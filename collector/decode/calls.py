@@ -161,5 +161,3 @@ def rpc(kind: int, name: str, attributes: Attributes) -> Facets:
         route=None,
         traits=int(Trait.HEALTH) if health else 0,
     )
-
-

@@ -7,16 +7,19 @@ anew when the texts behind its codes are forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from collector.decode.attributes import Attributes
 from collector.decode.calls import http, method_of, path_of, rpc, templated_name
 from collector.decode.databases import database, system_of
 from collector.decode.facets import CATEGORY, SERVER, Facets, values_code
 from collector.decode.messages import is_message, messaging
 from detectors.kit.texts import Texts, code
 from detectors.kit.traits import Trait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from collector.decode.attributes import Attributes
 
 Coded = tuple[Any, ...]
 """Codes of a span's facets, in the order of `CODED`."""
@@ -73,10 +76,8 @@ _IGNORED = frozenset(
         "code.filepath",
         "code.line.number",
         "code.lineno",
-        "code.function",
         "network.peer.address",
         "net.peer.ip",
-        "db.user",
         "sampling.probability",
         "sampling.ratio",
     )

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from collector.decode.attributes import Attributes, number, reader, text
-from collector.decode.calls import peer_of
+from collector.decode.calls import peer_of, templated_name
 from collector.decode.facets import SEPARATOR, Facets, joined
 from detectors.kit.shapes.cache import shape_command as shape_cache
 from detectors.kit.shapes.document import shape_command as shape_document
@@ -63,6 +63,7 @@ _ALIASES = {"memcache": "memcached", "aws.dynamodb": "dynamodb"}
 
 _MAX_STATEMENTS = 10_000
 _LONG_STATEMENT = 4_096
+_LONG_NAME = 120
 
 
 @lru_cache(_MAX_STATEMENTS)
@@ -105,9 +106,14 @@ def database(system: str, name: str, attributes: Attributes) -> Facets:
     return _statement_span(system, name, attributes)
 
 
-def _plain(
-    category: str, system: str, name: str, attributes: Attributes, traits: int
-) -> Facets:
+def _bounded_name(name: str, label: str) -> str:
+    """The span name; the label where the name is a statement or has a value in it."""
+    if len(name) > _LONG_NAME or any(c in name for c in "='\"?"):
+        return label
+    return templated_name(name) if "/" in name else name
+
+
+def _plain(category: str, system: str, name: str, attributes: Attributes, traits: int) -> Facets:
     return Facets(
         category,
         name,
@@ -129,7 +135,7 @@ def _cache(system: str, name: str, attributes: Attributes) -> Facets:
     return Facets(
         "cache",
         label,
-        name,
+        found.operation or name if " " in name else name,
         system=system,
         namespace=_namespace(attributes),
         operation=found.operation,
@@ -155,10 +161,11 @@ def _statement_span(system: str, name: str, attributes: Attributes) -> Facets:
     target = collection if collection and not shaped.target else shaped.target
     is_border = operation in TRANSACTIONS and bool(traits & Trait.CONTROL)
     parameters = _parameters(attributes)
+    label = joined(operation, target) or _bounded_name(name, system)
     return Facets(
         "transaction" if is_border else "db",
-        joined(operation, target) or name,
-        name,
+        label,
+        _bounded_name(name, label),
         system=system,
         namespace=_namespace(attributes),
         operation=operation,
@@ -177,7 +184,9 @@ def _shape(
 ) -> tuple[Shape, bool]:
     """The shape, and whether a statement (or for documents a command) is visible at all."""
     if system in DOCUMENTS:
-        operation = text(attributes.get("db.operation.name")) or text(attributes.get("db.operation"))
+        operation = text(attributes.get("db.operation.name")) or text(
+            attributes.get("db.operation")
+        )
         if operation is None and system == "dynamodb":
             operation = text(attributes.get("rpc.method"))
         known = bool(operation or statement)

@@ -8,21 +8,24 @@ big-endian); each of them plain, gzip or zstd. Memory is bounded by the largest 
 from __future__ import annotations
 
 import io
+import re
 import struct
 import sys
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import zstandard
 from isal import igzip, isal_zlib
 
 from collector.decode.errors import BrokenFile, MalformedInput
-from collector.decode.model import DecodeOptions, Decoded
 from collector.decode.otlpjson import JsonDecoder
 from collector.decode.protobuf import ProtobufDecoder
-from detectors.kit.texts import Texts
+
+if TYPE_CHECKING:
+    from collector.decode.model import Decoded, DecodeOptions
+    from detectors.kit.texts import Texts
 
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 """A larger line or message is refused; one JSON document or protobuf request may be 4x that."""
@@ -34,8 +37,16 @@ _PREFIX = 4
 _BLOCK = 1 << 20
 _ZSTD_BLOCK = 1 << 14
 """Compressed bytes at a time: zstd expands at most some thousand times, so memory is bounded."""
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _FIELD_1 = 0x0A  # protobuf: field 1, length-delimited: resource_spans
 
+_DAMAGE: tuple[type[Exception], ...] = (
+    EOFError,
+    OSError,
+    zlib.error,
+    zstandard.ZstdError,
+    isal_zlib.IsalError,  # type: ignore[assignment]  # the stub has an instance
+)
 Progress = Callable[[int], None]
 
 
@@ -152,27 +163,37 @@ class _Zstd(io.RawIOBase):
 
 def _opened(path: str) -> _Counted:
     # Closed by _Counted.close, which the caller's `with` calls.
-    return _Counted(sys.stdin.buffer if path == STDIN else Path(path).open("rb"))  # noqa: SIM115
+    return _Counted(sys.stdin.buffer if path == STDIN else Path(path).open("rb"))
 
 
 def _read(path: str, raw: _Counted, decoders: _Decoders) -> Iterator[Decoded]:
-    stream = io.BufferedReader(raw, _BLOCK)
+    stream: Any = io.BufferedReader(raw, _BLOCK)
     magic = stream.peek(_PREFIX)[:_PREFIX]
     if magic.startswith(_GZIP):
-        stream = io.BufferedReader(igzip.IGzipFile(fileobj=stream), _BLOCK)  # type: ignore[arg-type]
+        stream = io.BufferedReader(_gunzipped(stream), _BLOCK)
     elif magic == _ZSTD:
         stream = io.BufferedReader(_Zstd(stream), _BLOCK)
     content = _Content(path, stream, raw)
     start = content.peek()
     if not start:
         return
-    if start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+    if _is_json(start):
         yield from _json(content, decoders.json)
     elif start[0] == _FIELD_1:
         body = content.rest(MAX_DOCUMENT_BYTES)
         yield content.decoded(decoders.protobuf, body, 0)
     else:
         yield from _delimited(content, decoders)
+
+
+def _gunzipped(stream: Any) -> Any:
+    return igzip.IGzipFile(fileobj=stream)  # type: ignore[no-untyped-call]
+
+
+def _is_json(start: bytes) -> bool:
+    """Whether text begins here. Protobuf may begin so too, but goes on in bytes."""
+    begins = start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
+    return begins and not _CONTROL.search(start[:256])
 
 
 class _Content:
@@ -188,7 +209,7 @@ class _Content:
     def _guard(self, call: Callable[[], bytes]) -> bytes:
         try:
             data = call()
-        except (EOFError, OSError, zlib.error, zstandard.ZstdError, isal_zlib.IsalError) as error:
+        except _DAMAGE as error:
             reason = f"cannot decompress: {error}"
             raise self.broken(self._raw.position, reason) from None
         self.offset += len(data)

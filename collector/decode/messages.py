@@ -15,6 +15,7 @@ _DESTINATIONS = (
     "messaging.destination",
     "messaging.temp_destination",
 )
+_TEMPORARY = "(temporary)"
 _REPLY_QUEUE = re.compile(r"amq\.gen-|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}", re.IGNORECASE)
 _SUFFIX = re.compile(r"\s(?:send|receive|process|publish|deliver|create|settle)$")
 
@@ -38,7 +39,7 @@ def messaging(kind: int, name: str, attributes: Attributes) -> Facets:
     return Facets(
         "messaging",
         label,
-        name if task is None else label,
+        label if task or target == _TEMPORARY else name,
         system="celery" if task else _system(attributes),
         operation=action,
         target=target,
@@ -67,5 +68,5 @@ def _destination(name: str, attributes: Attributes) -> str:
     if found is None:
         found = _SUFFIX.sub("", name)
     if attributes.get("messaging.destination.temporary") is True or _REPLY_QUEUE.search(found):
-        return "(temporary)"
+        return _TEMPORARY
     return found

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import polars as pl
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class Decoded:
     """Spans of one body.
 
     frame: the columns of `SPAN_SCHEMA`. rejected: spans left out, by reason. repaired: spans kept
-    after a repair, by reason.
+    after a repair, by reason; `invalid_utf8` counts the body once.
     """
 
     frame: pl.DataFrame

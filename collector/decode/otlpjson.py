@@ -11,17 +11,21 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from collector.decode.attributes import MAX_VALUE_CHARS, Attributes, Wanted
 from collector.decode.errors import MalformedInput
-from collector.decode.model import DecodeOptions, Decoded
+from collector.decode.mending import mended_json
 from collector.decode.rows import Part, SpanRows
 from detectors.kit.columns import KINDS, STATUSES
-from detectors.kit.texts import Texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from collector.decode.model import Decoded, DecodeOptions
+    from detectors.kit.texts import Texts
 
 _CAMEL: Any = "camel"
 _BYTE = re.compile(r"\(byte (\d+)\)")
@@ -114,11 +118,15 @@ class JsonDecoder:
 
     def __call__(self, body: bytes) -> Decoded:
         """Spans of one request; raises MalformedInput when it is no OTLP/JSON."""
-        try:
-            document = _decoder.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise _malformed(error) from None
         rows = self.rows
+        try:
+            document = _parsed(body)
+        except MalformedInput:
+            mended = mended_json(body)
+            if mended == body:
+                raise
+            document = _parsed(mended)
+            rows.repaired("invalid_utf8")
         for resource_spans in _resource_spans(document):
             resource = resource_spans.resource
             rows.resource(_attributes(resource.attributes if resource else None, None))
@@ -138,10 +146,13 @@ def decode_traces(body: bytes, texts: Texts, options: DecodeOptions | None = Non
     return JsonDecoder(texts, options)(body)
 
 
-def _malformed(error: Exception) -> MalformedInput:
-    found = _BYTE.search(str(error))
-    offset = int(found[1]) if found else None
-    return MalformedInput(f"not OTLP/JSON: {error}", offset)
+def _parsed(body: bytes) -> _Document:
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        found = _BYTE.search(str(error))
+        offset = int(found[1]) if found else None
+        raise MalformedInput(f"not OTLP/JSON: {error}", offset) from None
 
 
 def _resource_spans(document: _Document) -> Iterable[_ResourceSpans]:
@@ -188,8 +199,8 @@ def _enum(written: int | str | None, names: tuple[str, ...], prefix: str) -> int
         return written
     if not written:
         return 0
-    if written.isdigit():
-        return int(written)
+    if written.isdecimal():
+        return _integer(written)
     name = written.upper().removeprefix(prefix).lower()
     return names.index(name) if name in names else 0
 
@@ -212,7 +223,7 @@ def _attributes(pairs: list[_Pair] | None, wanted: Wanted | None) -> Attributes:
     return found
 
 
-def _value(value: _Value) -> Any:
+def _value(value: _Value) -> Any:  # noqa: PLR0911 - a case per kind of value
     """AnyValue -> str, bool, int, float, bytes, tuple of those; None when it is empty."""
     if value.string_value is not None:
         return value.string_value[:MAX_VALUE_CHARS]
@@ -245,7 +256,7 @@ def _double(written: float | str) -> float | None:
         return None
 
 
-def _plain(value: Any, depth: int = 0) -> Any:
+def _plain(value: Any, depth: int = 0) -> Any:  # noqa: PLR0911
     """A nested AnyValue as a Python value."""
     if not isinstance(value, dict) or depth > _MAX_NESTING:
         return None

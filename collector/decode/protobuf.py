@@ -6,17 +6,21 @@ Short and obvious; every other decoder is held equal to it. Source: opentelemetr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collector.decode.attributes import MAX_VALUE_CHARS, Attributes, Wanted
 from collector.decode.errors import MalformedInput
-from collector.decode.model import DecodeOptions, Decoded
+from collector.decode.mending import mended_protobuf
 from collector.decode.rows import Part, SpanRows
-from detectors.kit.texts import Texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from collector.decode.model import Decoded, DecodeOptions
+    from detectors.kit.texts import Texts
 
 _ERROR = 2
 
@@ -29,13 +33,12 @@ class ProtobufDecoder:
 
     def __call__(self, body: bytes) -> Decoded:
         """Spans of one ExportTraceServiceRequest; raises MalformedInput when it is none."""
-        request = ExportTraceServiceRequest()
-        try:
-            request.ParseFromString(body)
-        except DecodeError as error:
-            message = f"not an ExportTraceServiceRequest: {error}"
-            raise MalformedInput(message) from None
         rows = self.rows
+        try:
+            request = _parsed(body)
+        except MalformedInput:
+            request = _parsed(mended_protobuf(body))
+            rows.repaired("invalid_utf8")
         for resource_spans in request.resource_spans:
             rows.resource(attributes_of(resource_spans.resource.attributes, None))
             for scope_spans in resource_spans.scope_spans:
@@ -48,6 +51,15 @@ class ProtobufDecoder:
 def decode_traces(body: bytes, texts: Texts, options: DecodeOptions | None = None) -> Decoded:
     """Spans of one body, with fresh caches; for many bodies keep a `ProtobufDecoder`."""
     return ProtobufDecoder(texts, options)(body)
+
+
+def _parsed(body: bytes) -> ExportTraceServiceRequest:
+    request = ExportTraceServiceRequest()
+    try:
+        request.ParseFromString(body)  # type: ignore[no-untyped-call]
+    except DecodeError as error:
+        raise MalformedInput(f"not an ExportTraceServiceRequest: {error}") from None
+    return request
 
 
 def _part(span: Any, wanted: Wanted) -> Part:
@@ -81,7 +93,7 @@ def attributes_of(pairs: Iterable[Any], wanted: Wanted | None) -> Attributes:
     return found
 
 
-def _value(value: Any) -> Any:
+def _value(value: Any) -> Any:  # noqa: PLR0911 - a case per kind of value
     """AnyValue -> str, bool, int, float, bytes, tuple of those; None when it is empty."""
     string = value.string_value
     if string:

@@ -6,10 +6,10 @@ only in the decoders that call this, Python looks at single spans.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -24,7 +24,7 @@ from collector.decode.attributes import (
     text,
 )
 from collector.decode.classify import Classifier
-from collector.decode.model import DecodeOptions, Decoded
+from collector.decode.model import Decoded, DecodeOptions
 from detectors.kit.columns import (
     CATEGORIES,
     KINDS,
@@ -37,11 +37,18 @@ from detectors.kit.columns import (
 )
 from detectors.kit.texts import Texts, code
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
 MAX_NS = 2**63 - 1
 _INT32 = 2**31 - 1
 _ERROR = STATUSES.index("error")
 _HAS_REMOTE, _IS_REMOTE = 1 << 8, 1 << 9  # opentelemetry/proto/trace/v1: SpanFlags
-_THRESHOLD_BITS = 56  # W3C trace context level 2, `ot=th`: https://opentelemetry.io/docs/specs/otel
+_THRESHOLD_DIGITS, _THRESHOLD_BITS = (
+    14,
+    56,
+)  # W3C trace context level 2, `ot=th`: https://opentelemetry.io/docs/specs/otel
+_THRESHOLD = re.compile(r"[0-9a-f]{1,14}")
 _PPM = 1_000_000
 _ACTOR = NAMES["actor"]
 
@@ -145,7 +152,7 @@ class SpanRows:
             traits,
         ) = told
         http_status = _first_number(a, _HTTP_STATUS, 999)
-        rpc_status = _first_number(a, _RPC_STATUS, _INT32)
+        rpc_status = _rpc_status(a)
         actor = first(a, self._actors)
         message = first(a, _MESSAGE)
         file = first(a, _FILE)
@@ -234,6 +241,31 @@ class SpanRows:
 
 _ENUMS = {Kind: KINDS, Status: STATUSES, Category: CATEGORIES}
 _HTTP_STATUS, _RPC_STATUS = NAMES["http_status"], NAMES["rpc_status"]
+# https://grpc.github.io/grpc/core/md_doc_statuscodes.html
+_GRPC_CODES = {
+    name: index
+    for index, name in enumerate(
+        (
+            "OK",
+            "CANCELLED",
+            "UNKNOWN",
+            "INVALID_ARGUMENT",
+            "DEADLINE_EXCEEDED",
+            "NOT_FOUND",
+            "ALREADY_EXISTS",
+            "PERMISSION_DENIED",
+            "RESOURCE_EXHAUSTED",
+            "FAILED_PRECONDITION",
+            "ABORTED",
+            "OUT_OF_RANGE",
+            "UNIMPLEMENTED",
+            "INTERNAL",
+            "UNAVAILABLE",
+            "DATA_LOSS",
+            "UNAUTHENTICATED",
+        )
+    )
+}
 _RESENDS, _MESSAGE = NAMES["resends"], NAMES["message_id"]
 _FILE, _LINE = NAMES["code_file"], NAMES["code_line"]
 
@@ -248,6 +280,15 @@ def _first_number(attributes: Attributes, names: tuple[str, ...], high: int) -> 
     for name in names:
         if name in attributes:
             return number(attributes[name], 0, high)
+    return None
+
+
+def _rpc_status(attributes: Attributes) -> int | None:
+    """The gRPC status code; new conventions write its name (`UNAVAILABLE`)."""
+    for name in _RPC_STATUS:
+        if name in attributes:
+            told = attributes[name]
+            return _GRPC_CODES.get(told) if told in _GRPC_CODES else number(told, 0, _INT32)
     return None
 
 
@@ -276,11 +317,11 @@ def _sample_ppm(trace_state: str, attributes: Attributes) -> int | None:
 
 def _probability(threshold: str) -> int | None:
     """Rejection threshold (hex, trailing zeros left out) -> sampling probability in ppm."""
-    try:
-        rejected = int(threshold[:14].ljust(14, "0"), 16)
-    except ValueError:
+    if not _THRESHOLD.fullmatch(threshold):
         return None
-    return round((1 - rejected / 2**_THRESHOLD_BITS) * _PPM)
+    rejected = int(threshold.ljust(_THRESHOLD_DIGITS, "0"), 16)
+    probability: float = 1 - rejected / 2**_THRESHOLD_BITS
+    return round(probability * _PPM)
 
 
 def _links(links: tuple[tuple[bytes, bytes], ...]) -> list[int]:
