@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from polars.testing import assert_frame_equal
-from support.otlp import as_json
 
 from collector.decode import otlpjson, protobuf
 from collector.decode.errors import MalformedInput
-from collector.decode.model import DecodeOptions, Decoded
+from collector.decode.model import DecodeOptions
+from decode.making import IDS, decode, request_of
 from detectors.kit.columns import SPAN_COLUMNS, SPAN_SCHEMA
 from detectors.kit.texts import Texts, code
+from support.otlp import as_json
 
-IDS = (bytes(range(1, 17)), bytes(range(1, 9)))
 NAMES = st.sampled_from(
     sorted({a.removesuffix("*") for c in SPAN_COLUMNS for a in c.attributes})
     + ["asgi.event.type", "something.else", "db.query.parameter.0"]
@@ -59,61 +59,6 @@ SPANS = st.fixed_dictionaries(
         "exception": st.one_of(st.none(), st.text(min_size=1, max_size=9)),
     }
 )
-
-
-def set_value(holder: Any, value: Any) -> None:
-    match value:
-        case bool():
-            holder.bool_value = value
-        case int():
-            holder.int_value = value
-        case float():
-            holder.double_value = value
-        case bytes():
-            holder.bytes_value = value
-        case list():
-            holder.array_value.SetInParent()
-            for inner in value:
-                holder.array_value.values.add().string_value = inner
-        case _:
-            holder.string_value = value
-
-
-def request_of(
-    spans: list[dict[str, Any]], resource: dict[str, Any] | None = None
-) -> ExportTraceServiceRequest:
-    """A request with these spans, each a dict of its fields."""
-    request = ExportTraceServiceRequest()
-    resource_spans = request.resource_spans.add()
-    for name, value in (resource or {"service.name": "shop"}).items():
-        set_value(resource_spans.resource.attributes.add(key=name).value, value)
-    scope = resource_spans.scope_spans.add()
-    scope.scope.name = "test"
-    for fields in spans:
-        span = scope.spans.add(
-            trace_id=fields.get("trace_id", IDS[0]),
-            span_id=fields.get("span_id", IDS[1]),
-            parent_span_id=fields.get("parent_span_id", b""),
-            name=fields.get("name", "work"),
-            kind=fields.get("kind", 1),
-            start_time_unix_nano=fields.get("start", 10),
-            end_time_unix_nano=fields.get("end", 20),
-            flags=fields.get("flags", 0),
-            trace_state=fields.get("trace_state", ""),
-        )
-        span.status.code = fields.get("status", 0)
-        for name, value in fields.get("attributes", {}).items():
-            set_value(span.attributes.add(key=name).value, value)
-        if fields.get("exception"):
-            event = span.events.add(name="exception")
-            event.attributes.add(key="exception.type").value.string_value = fields["exception"]
-    return request
-
-
-def decode(spans: list[dict[str, Any]], **resource: Any) -> tuple[Decoded, Texts]:
-    texts = Texts()
-    request = request_of(spans, resource or None)
-    return protobuf.decode_traces(request.SerializeToString(), texts), texts
 
 
 @settings(max_examples=150, deadline=None)
@@ -277,10 +222,103 @@ def test_caches_are_bounded_and_follow_the_texts() -> None:
     decoder = protobuf.ProtobufDecoder(texts)
     for number in range(40):
         spans = [
-            {"attributes": {"db.system": "mysql", "db.statement": f"SELECT c{number}x FROM t{number}y"}}
+            {
+                "attributes": {
+                    "db.system": "mysql",
+                    "db.statement": f"SELECT c{number}x FROM t{number}y",
+                }
+            }
         ] * 3
         frame = decoder(request_of(spans).SerializeToString()).frame
         assert texts.text(frame["shape"][2]) is not None
 
     assert texts.generation > 0
     assert len(texts) <= 100
+
+
+def test_one_bad_string_loses_no_spans() -> None:
+    body = request_of([{"name": "caf-x"}, {"name": "tea"}]).SerializeToString()
+    texts = Texts()
+
+    decoded = protobuf.decode_traces(body.replace(b"caf-x", b"caf-\xc3"), texts)
+
+    assert decoded.repaired == {"invalid_utf8": 1}
+    assert [texts.text(c) for c in decoded.frame["name"]] == ["caf-?", "tea"]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (b"caf\xc3", "caf?"),
+        (rb"cut \ud83d", "cut \ufffd"),  # as JavaScript writes half of a character
+        (rb"\\uDEAD \ude00", "\\uDEAD \ufffd"),
+        (rb"\ud83d\ude00 \ud83d", "\U0001f600 \ufffd"),
+    ],
+)
+def test_json_with_broken_characters_is_mended(written: bytes, read: str) -> None:
+    body = as_json(request_of([{"name": "caf-x"}])).replace(b"caf-x", written)
+    texts = Texts()
+
+    decoded = otlpjson.decode_traces(body, texts)
+
+    assert decoded.repaired == {"invalid_utf8": 1}
+    assert texts.text(decoded.frame["name"][0]) == read
+
+
+def test_broken_protobuf_names_the_byte() -> None:
+    body = request_of([{}]).SerializeToString()
+
+    for broken, offset in ((body[:-3], len(body) - 3), (body + b"\x0b", len(body))):
+        with pytest.raises(MalformedInput) as caught:
+            protobuf.decode_traces(broken, Texts())
+        assert caught.value.offset == offset
+
+
+@pytest.mark.parametrize("written", ["SPAN_KIND_SERVER", "server", 2, "2"])
+def test_json_enums_are_names_or_numbers(written: Any) -> None:
+    document = json.loads(as_json(request_of([{}])))
+    span = document["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+    span.update(kind=written, status=None, unheardOf={"a": [1]})
+
+    decoded = otlpjson.decode_traces(json.dumps(document).encode(), Texts())
+
+    assert decoded.frame["kind"][0] == "server"
+    assert decoded.frame["status"][0] == "unset"
+
+
+@pytest.mark.parametrize("written", ["\u00b2", "9" * 5_000, 10**30, -3, "nonsense"])
+def test_unknown_enums_and_numbers_are_unspecified(written: Any) -> None:
+    document = json.loads(as_json(request_of([{}])))
+    span = document["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+    span.update(kind=written, startTimeUnixNano=written)
+
+    decoded = otlpjson.decode_traces(json.dumps(document).encode(), Texts())
+
+    assert decoded.frame["kind"][0] == "unspecified"
+    assert decoded.repaired == {"invalid_time": 1}
+
+
+def test_old_json_of_instrumentation_libraries() -> None:
+    document = json.loads(as_json(request_of([{}])))
+    resource = document["resourceSpans"][0]
+    for scope in resource["scopeSpans"]:
+        scope["instrumentationLibrary"] = scope.pop("scope")
+    resource["instrumentationLibrarySpans"] = resource.pop("scopeSpans")
+    texts = Texts()
+
+    decoded = otlpjson.decode_traces(json.dumps(document).encode(), texts)
+
+    assert texts.text(decoded.frame["scope"][0]) == "test"
+
+
+def test_a_huge_value_is_cut_and_a_missing_service_named() -> None:
+    statement = "SELECT '" + "x" * 3_000_000
+    request = request_of(
+        [{"attributes": {"db.system": "mysql", "db.statement": statement}}], {"a": 1}
+    )
+    texts = Texts()
+
+    decoded = protobuf.decode_traces(request.SerializeToString(), texts)
+
+    assert texts.text(decoded.frame["service"][0]) == "unknown_service"
+    assert texts.text(decoded.frame["label"][0]) == "SELECT"

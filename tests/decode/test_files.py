@@ -5,8 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import struct
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
@@ -14,13 +14,17 @@ import zstandard
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from polars.testing import assert_frame_equal
-from support.otlp import as_json
-from support.sketch import read_cases, request
 
 from collector.decode.errors import BrokenFile
 from collector.decode.files import expand, read_files, total_bytes
 from collector.decode.protobuf import decode_traces
+from decode.making import request_of
 from detectors.kit.texts import Texts
+from support.otlp import as_json
+from support.sketch import read_cases, request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CASES = read_cases(Path(__file__).parents[1] / "detectors" / "n_plus_one_query.trace")[:5]
 REQUESTS = [request(case) for case in CASES]
@@ -133,6 +137,14 @@ def test_progress_reaches_the_size_of_all_files(tmp_path: Path) -> None:
 
     assert told == sorted(told)
     assert told[-1] == total_bytes([str(tmp_path)])
+
+
+def test_protobuf_that_begins_like_json(tmp_path: Path) -> None:
+    file = tmp_path / "spans.pb"
+    bodies = (request_of([{"name": "n" * size}]).SerializeToString() for size in range(1, 200))
+    file.write_bytes(next(body for body in bodies if body.startswith(b"\n{")))
+
+    assert read(file).height == 1
 
 
 def test_an_empty_file_has_no_spans(tmp_path: Path) -> None:
