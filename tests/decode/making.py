@@ -1,4 +1,4 @@
-"""Requests made from plain dictionaries, for the tests of the decoders."""
+"""Requests made from plain dictionaries and rows read back, for the tests of the decoders."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collector.decode import protobuf
+from detectors.kit.columns import SPAN_COLUMNS
 from detectors.kit.texts import Texts
+from detectors.kit.traits import Trait
 
 if TYPE_CHECKING:
     from collector.decode.model import Decoded
 
+Row = dict[str, Any]
+TEXTS = tuple(c.name for c in SPAN_COLUMNS if c.role == "text")
 IDS = (bytes(range(1, 17)), bytes(range(1, 9)))
 
 
@@ -68,3 +72,14 @@ def decode(spans: list[dict[str, Any]], **resource: Any) -> tuple[Decoded, Texts
     texts = Texts()
     request = request_of(spans, resource or None)
     return protobuf.decode_traces(request.SerializeToString(), texts), texts
+
+
+def readable(row: Row, texts: Texts) -> Row:
+    """A row with its texts, and its traits as names."""
+    told = {**row, **{name: texts.text(row[name]) for name in TEXTS}}
+    told["traits"] = set((Trait(row["traits"]).name or "").split("|")) - {""}
+    return told
+
+
+def check(row: Row, expected: Row) -> None:
+    assert {name: row[name] for name in expected} == expected
