@@ -16,12 +16,14 @@ import threading
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 import uvicorn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import FrameType, TracebackType
 
 HOST = "127.0.0.1"
 MAX_BODY_BYTES = 64 * 1024 * 1024

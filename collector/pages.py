@@ -5,10 +5,13 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from detectors.kit.catalogue import rules
-from detectors.kit.contract import Rule
 from detectors.kit.knobs import Knob, knobs
+
+if TYPE_CHECKING:
+    from detectors.kit.contract import Rule
 
 _HEADING = re.compile(r"^[A-Z][^\n]*$")
 

@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from support.commands import ROOT, spanlint
 
-LOOP = '''
+LOOP = """
 import os, sys
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -36,8 +37,10 @@ def books():
             seen = {"db.system.name": "postgresql", "db.query.text": query}
             with tracer.start_as_current_span("SELECT", kind=KIND.CLIENT, attributes=seen):
                 pass
-'''
-ONCE = LOOP + "\nbooks(); provider.shutdown(); print(sys.stdin.read()); sys.exit(int(sys.argv[1]))\n"
+"""
+ONCE = (
+    LOOP + "\nbooks(); provider.shutdown(); print(sys.stdin.read()); sys.exit(int(sys.argv[1]))\n"
+)
 SERVER = (
     LOOP
     + """

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
-from support.commands import LAZY, drawn, recorded, spanlint
 
 from collector.cli import main as command
+from support.commands import LAZY, drawn, recorded, spanlint
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import subprocess
 import sys
 
 import pytest
-from support.commands import ROOT
 
 from collector.cli.main import app
 from collector.docs import generated
+from support.commands import ROOT
 
 COMMANDS = [str(command.name) for command in app.registered_commands]
 

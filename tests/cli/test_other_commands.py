@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 import sys
-from pathlib import Path
 
 import pytest
-from support.commands import LAZY, ROOT, recorded, spanlint
 
 from detectors.kit.catalogue import rules
+from support.commands import LAZY, ROOT, recorded, spanlint
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CODES = [rule.code for rule in rules()]
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import msgspec
 import pytest
-from support.commands import LAZY, recorded, spanlint
 
 from collector.report.schema import Document
+from support.commands import LAZY, recorded, spanlint
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ODD = LAZY.replace("shop  ", "sh|op*  ").replace("/books", "/<b>:,%")
 
