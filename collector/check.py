@@ -69,7 +69,7 @@ class _Tally:
         self.last_ns = max(self.last_ns, row[3])
 
 
-def check_files(
+def check_files(  # noqa: PLR0913 - each by name
     paths: Sequence[str],
     *,
     selected: Sequence[Rule] | None = None,
@@ -128,7 +128,7 @@ def _observe(slabs: Iterable[pl.DataFrame], texts: Texts) -> Facts:
     return merge_facts(parts)
 
 
-def _report(
+def _report(  # noqa: PLR0913, PLR0917 - what there is to tell
     facts: Facts,
     tally: _Tally,
     texts: Texts,

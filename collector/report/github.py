@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from collector.report.model import unjudged
+
 if TYPE_CHECKING:
     from collector.report.model import Report
 
@@ -29,6 +31,8 @@ def render(report: Report) -> str:
         for row in report.visibility
         if row.state == "blind"
     ]
+    if unjudged(report):
+        lines.append(f"::warning title=spanlint::{_data(unjudged(report))}")
     lines += [f"::error title=spanlint::{_data(text)}" for text in report.errors]
     return "".join(f"{line}\n" for line in lines)
 

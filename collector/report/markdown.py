@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from collector.report.model import unjudged
 from collector.report.phrases import duration, summary_line
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 def render(report: Report) -> str:
     """A table of findings, each in a section, then what could not be seen."""
     lines = ["# spanlint", "", summary_line(report), ""]
+    if unjudged(report):
+        lines += [f"**{_cell(unjudged(report))}**", ""]
     if report.findings:
         lines += ["| severity | rule | service | operation | subject | wasted |"]
         lines += ["|---|---|---|---|---|---|"]

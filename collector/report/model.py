@@ -10,7 +10,7 @@ from detectors.kit.contract import SEVERITIES, Finding, Rule, Severity, Visibili
 from detectors.kit.sightlines import Looking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 CLEAN, FOUND, FAILED, NOTHING_USABLE = 0, 1, 2, 3
 """Exit codes of `check`."""
@@ -72,18 +72,24 @@ def category_of(rule: Rule) -> str | None:
     return looking.categories[0] if isinstance(looking, Looking) else None
 
 
-def blind_categories(rules: Iterable[Rule], visibility: Iterable[Visibility]) -> tuple[str, ...]:
+def blind_categories(report: Report) -> tuple[str, ...]:
     """Categories that are there, but that no rule looking at them could judge in any service."""
-    looks = {r.code: category_of(r) for r in rules}
-    blind: set[str] = set()
-    seen: set[str] = set()
-    for row in visibility:
-        category = looks.get(row.code)
-        if category is not None and usable(row):
-            seen.add(category)
-        elif category is not None and row.state == "blind":
-            blind.add(category)
-    return tuple(sorted(blind - seen))
+    looks = {r.code: category_of(r) for r in report.rules}
+    blind = {looks.get(row.code) for row in report.visibility if row.state == "blind"}
+    seen = {looks.get(row.code) for row in report.visibility if usable(row)}
+    seen |= {looks.get(f.code) for f in (*report.findings, *report.muted)}
+    return tuple(sorted(c for c in blind - seen if c is not None))
+
+
+def unjudged(report: Report) -> str:
+    """Why silence would not be green, in a sentence; empty when it is."""
+    if not report.summary.spans:
+        return "nothing to judge: there are no spans"
+    found = report.findings or report.muted
+    if not found and not any(usable(row) for row in report.visibility):
+        return "nothing to judge: no rule could see what it looks at"
+    categories = blind_categories(report)
+    return f"not green: every rule about {', '.join(categories)} is blind" if categories else ""
 
 
 def exit_code(report: Report, fail_on: Severity) -> int:
@@ -93,11 +99,7 @@ def exit_code(report: Report, fail_on: Severity) -> int:
     worst = max((SEVERITIES.index(f.severity) for f in report.findings), default=-1)
     if worst >= SEVERITIES.index(fail_on):
         return FOUND
-    if report.findings or report.muted:
-        return CLEAN
-    if not any(usable(row) for row in report.visibility):
-        return NOTHING_USABLE
-    return NOTHING_USABLE if blind_categories(report.rules, report.visibility) else CLEAN
+    return NOTHING_USABLE if unjudged(report) else CLEAN
 
 
 def timestamp(ns: int) -> str:

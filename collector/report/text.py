@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from collector.report.model import Report, blind_categories, usable
+from collector.report.model import Report, unjudged
 from collector.report.phrases import disclosures, duration, summary_line
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def render(report: Report, console: Console) -> None:
     for note in (*disclosures(report), *report.notes):
         _print(console, Text(note, style="dim"))
     style = "bold" if report.findings else "bold green"
-    if not any(usable(row) for row in report.visibility):
+    if unjudged(report):
         style = "bold yellow"
     _print(console, Text(summary_line(report), style=style))
 
@@ -108,7 +108,7 @@ def waterfall(bars: tuple[Bar, ...]) -> list[Text]:
         left = min(_BAR_WIDTH - 1, (bar.start_ns - begin) * _BAR_WIDTH // extent)
         right = -(-(bar.start_ns + bar.duration_ns - begin) * _BAR_WIDTH // extent)
         drawn = "█" * max(1, right - left)
-        times = f" ×{bar.count}" if bar.count > 1 else ""
+        times = f" ×{bar.count}" if bar.count > 1 else ""  # noqa: RUF001 - as people write it
         room = _LABEL_WIDTH - 2 * bar.depth - len(times)
         label = bar.label if len(bar.label) <= room else bar.label[: room - 1] + "…"
         name = f"{'  ' * bar.depth}{label}{times}"
@@ -131,20 +131,9 @@ def _visibility(report: Report, console: Console) -> None:
         _blind(list(rows), console)
     if blind:
         console.print()
-    categories = blind_categories(report.rules, report.visibility)
-    if not report.summary.spans:
-        _print(console, Text("nothing to judge: there are no spans", style="bold yellow"))
-    elif not any(usable(row) for row in report.visibility):
-        _print(
-            console,
-            Text(
-                "nothing to judge: no rule could see what it looks at",
-                style="bold yellow",
-            ),
-        )
-    elif categories:
-        said = f"not green: every rule about {', '.join(categories)} is blind"
-        _print(console, Text(said, style="bold yellow"))
+    why = unjudged(report)
+    if why:
+        _print(console, Text(why, style="bold yellow"))
 
 
 def _blind(rows: list[Visibility], console: Console) -> None:
