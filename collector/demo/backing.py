@@ -61,7 +61,7 @@ def stop(process: subprocess.Popen[Any], how: signal.Signals, grace_s: float = 1
 def postgres_bin() -> Path | None:
     """The folder of initdb and postgres: of PATH, or where Debian puts them, the newest."""
     found = shutil.which("initdb")
-    folders = [Path(found).resolve().parent] if found else []
+    folders = [Path(found).parent, Path(found).resolve().parent] if found else []
     folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     return next((f for f in folders if (f / "initdb").exists() and (f / "postgres").exists()), None)
 
@@ -119,7 +119,7 @@ def _serve_postgresql(
     with log.open("wb") as output:
         process = subprocess.Popen(
             [str(binaries / "postgres"), "-D", str(home / "data"), "-p", str(port), *flags],
-            cwd=home, stdout=output, stderr=subprocess.STDOUT, **account,
+            cwd=home, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, **account,
         )  # fmt: skip
     try:
         # the port opens before recovery ends; the log says when it takes connections
@@ -140,7 +140,7 @@ def redis(folder: Path) -> Iterator[str]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder],
-            stdout=output, stderr=subprocess.STDOUT,
+            stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     try:
         wait_until(lambda: listening(port), process, log)

@@ -113,7 +113,11 @@ def _start(
     try:
         with (folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
-                instrumented(name, command), env=dict(shared), stdout=log, stderr=subprocess.STDOUT
+                instrumented(name, command),
+                env=dict(shared),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
     except FileNotFoundError as error:
         raise NotStarted(f"{error.filename} is not there: install spanlint[demo]") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import signal
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.padding import Padding
@@ -28,6 +28,7 @@ def present(plan: Plan, *, stay: bool) -> bool:
 
     With `stay`, returns when the user presses Ctrl-C. Raises NotStarted.
     """
+    signal.signal(signal.SIGTERM, _ended)
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=PLAIN_WIDTH)
@@ -123,10 +124,15 @@ def _table(outcome: Outcome) -> Table:
     return table
 
 
+def _ended(number: int, _: object) -> NoReturn:
+    """Leave through every `finally`, so that nothing that we started outlives us."""
+    raise SystemExit(128 + number)
+
+
 def _stay(console: Console) -> None:
     """Until Ctrl-C; the block around us ends what was started."""
-    console.print(Text("everything goes on running; Ctrl-C ends it", style="bold"))
     try:
+        console.print(Text("everything goes on running; Ctrl-C ends it", style="bold"))
         signal.pause()
     except KeyboardInterrupt:
         console.print()

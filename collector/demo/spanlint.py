@@ -60,6 +60,7 @@ def serving(folder: Path, *, admin_port: int = 0, **settings: str) -> Iterator[S
             env={**inherited, **variables},
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches us alone; we end the others in order
         )
     try:
         backing.wait_until(lambda: _ready(admin), process, log)
