@@ -20,6 +20,8 @@ PLAIN_WIDTH = 110
 """Columns when nobody's terminal says how many."""
 _BAR_WIDTH = 32
 _LABEL_WIDTH = 52
+_MARGINS = 14
+"""Indentation, gaps and the duration behind a bar."""
 _STYLE = {"critical": "bold red", "warning": "bold yellow", "info": "bold cyan"}
 
 
@@ -64,7 +66,7 @@ def _finding(report: Report, finding: Finding, console: Console) -> None:
     console.print(Padding(Text(words.headline, style="bold"), (0, 0, 0, 2)))
     if finding.waterfall:
         console.print()
-        for line in waterfall(finding.waterfall):
+        for line in waterfall(finding.waterfall, console.width):
             _print(console, line)
         console.print()
     traces = ", ".join(e.trace_id for e in finding.exemplars)
@@ -98,24 +100,26 @@ def _labelled(name: str, said: str, width: int) -> Text:
     return text
 
 
-def waterfall(bars: tuple[Bar, ...]) -> list[Text]:
-    """Bars over one time axis, the fault marked."""
+def waterfall(bars: tuple[Bar, ...], width: int = PLAIN_WIDTH) -> list[Text]:
+    """Bars over one time axis, the fault marked; each a line of at most `width` (60 at least)."""
+    label_width = max(26, min(_LABEL_WIDTH, width - _BAR_WIDTH - _MARGINS))
+    bar_width = max(18, min(_BAR_WIDTH, width - label_width - _MARGINS))
     end = max((b.start_ns + b.duration_ns for b in bars), default=0)
     begin = min((b.start_ns for b in bars), default=0)
     extent = max(end - begin, 1)
     lines = []
     for bar in bars:
-        left = min(_BAR_WIDTH - 1, (bar.start_ns - begin) * _BAR_WIDTH // extent)
-        right = -(-(bar.start_ns + bar.duration_ns - begin) * _BAR_WIDTH // extent)
+        left = min(bar_width - 1, (bar.start_ns - begin) * bar_width // extent)
+        right = -(-(bar.start_ns + bar.duration_ns - begin) * bar_width // extent)
         drawn = "█" * max(1, right - left)
         times = f" ×{bar.count}" if bar.count > 1 else ""  # noqa: RUF001 - as people write it
-        room = _LABEL_WIDTH - 2 * bar.depth - len(times)
+        room = label_width - 2 * bar.depth - len(times)
         label = bar.label if len(bar.label) <= room else bar.label[: room - 1] + "…"
         name = f"{'  ' * bar.depth}{label}{times}"
-        line = Text(f"    {name:<{_LABEL_WIDTH}} ")
+        line = Text(f"    {name:<{label_width}} ")
         line.append("·" * left, style="dim")
         line.append(drawn, style="red" if bar.mark else "blue")
-        line.append("·" * (_BAR_WIDTH - left - len(drawn)), style="dim")
+        line.append("·" * (bar_width - left - len(drawn)), style="dim")
         line.append(f" {duration(bar.duration_ns)}")
         lines.append(line)
     return lines
