@@ -180,6 +180,9 @@ class Forwarder:
                 self._counters.add(FORWARDED, (parcel.signal,), 1)
             except _Failed as failed:
                 self._counters.add(DROPPED, (parcel.signal, failed.reason), 1)
+            except asyncio.CancelledError:  # on its way when the grace period ended
+                self._counters.add(DROPPED, (parcel.signal, "stopped"), 1)
+                raise
             finally:
                 self.queued_bytes -= len(parcel.body)
                 self._queue.task_done()
