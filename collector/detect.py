@@ -29,9 +29,7 @@ class Detector:
     windows counted since the start, never decreasing.
     """
 
-    def __init__(
-        self, settings: Settings, texts: Texts, on_facts: Callable[[Facts], None]
-    ) -> None:
+    def __init__(self, settings: Settings, texts: Texts, on_facts: Callable[[Facts], None]) -> None:
         self._on_facts = on_facts
         self._failures: Counter[str] = Counter()
         self._settings = settings

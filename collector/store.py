@@ -61,7 +61,9 @@ class Store:
     def save_counters(self, values: Mapping[tuple[str, Labels], float]) -> None:
         """Saves the values of counters."""
         if self._db is not None and values:
-            rows = [(n, msgspec.json.encode(labels).decode(), v) for (n, labels), v in values.items()]
+            rows = [
+                (n, msgspec.json.encode(labels).decode(), v) for (n, labels), v in values.items()
+            ]
             with self._lock, self._db:
                 self._db.executemany("REPLACE INTO counters VALUES (?, ?, ?)", rows)
 

@@ -9,7 +9,6 @@ import typer
 from collector.cli import common
 
 
-
 def serve(
     config: Annotated[str | None, typer.Option(help="YAML file with settings.")] = None,
     otlp_grpc: Annotated[str | None, typer.Option(help="Address of OTLP/gRPC.")] = None,
@@ -57,7 +56,9 @@ def serve(
 
     def announce(at: Addresses) -> None:
         typer.echo(f"OTLP/gRPC  {at.otlp_grpc or 'off'}", err=True)
-        typer.echo(f"OTLP/HTTP  http://{at.otlp_http}" if at.otlp_http else "OTLP/HTTP  off", err=True)
+        typer.echo(
+            f"OTLP/HTTP  http://{at.otlp_http}" if at.otlp_http else "OTLP/HTTP  off", err=True
+        )
         typer.echo(f"findings   http://{at.admin}/  (metrics: /metrics, API: /docs)", err=True)
 
     try:

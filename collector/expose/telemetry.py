@@ -21,7 +21,11 @@ LATENCY = "traces_spanmetrics_latency"
 BOUNDS_S = tuple(2**k / 1e6 for k in range(11, 25))
 """Upper bounds of buckets: 2 ms, doubling to 16.8 s; powers of two of µs, as facts are binned."""
 
-_STATUS = {"ok": "STATUS_CODE_UNSET", "client_error": "STATUS_CODE_UNSET", "error": "STATUS_CODE_ERROR"}
+_STATUS = {
+    "ok": "STATUS_CODE_UNSET",
+    "client_error": "STATUS_CODE_UNSET",
+    "error": "STATUS_CODE_ERROR",
+}
 
 
 def add_service_graph(facts: Facts, counters: Counters) -> None:

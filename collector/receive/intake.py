@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal
 
-from collector.decode.model import DecodeOptions, Decoded
+from collector.decode.model import Decoded, DecodeOptions
 from collector.decode.otlpjson import JsonDecoder
 from collector.decode.protobuf import ProtobufDecoder
 from collector.detect import Detector

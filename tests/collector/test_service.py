@@ -17,14 +17,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
-from support.otlp import as_json
-from support.running import PROTOBUF, Running, as_if_now, running, until
-from support.sketch import read_cases, request
 
 from collector.receive.bodies import Refusal, inflate
 from collector.service import StartError
 from collector.settings import Settings
 from collector.store import StateError
+from support.otlp import as_json
+from support.running import PROTOBUF, Running, as_if_now, running, until
+from support.sketch import read_cases, request
 
 CASES = read_cases(Path(__file__).parents[1] / "detectors" / "n_plus_one_query.trace")
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
