@@ -61,9 +61,7 @@ class Receiver:
         self._thread = threading.Thread(target=self._http.run, args=([self._socket],), daemon=True)
         self._pool = ThreadPoolExecutor(4)
         limit = ("grpc.max_receive_message_length", MAX_BODY_BYTES)
-        self._grpc = grpc.server(  # type: ignore[no-untyped-call]
-            self._pool, handlers=(_Export(self.keep),), options=(limit,)
-        )
+        self._grpc = grpc.server(self._pool, handlers=(_Export(self.keep),), options=(limit,))
         self.grpc_port: int = self._grpc.add_insecure_port(f"{HOST}:0")
 
     def __enter__(self) -> Self:
@@ -215,7 +213,7 @@ class _Ending:
 
     def asked(self, number: int, _: FrameType | None) -> None:
         """A signal came to us. Ctrl-C on a terminal went to the child as well: not twice."""
-        if number == signal.SIGINT and sys.stdin.isatty() and len(self._steps) == 3:  # noqa: PLR2004
+        if number == signal.SIGINT and sys.stdin.isatty() and len(self._steps) == 3:
             self._steps.pop(0)
             self.begun = True
         else:

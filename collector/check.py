@@ -128,7 +128,7 @@ def _observe(slabs: Iterable[pl.DataFrame], texts: Texts) -> Facts:
     return merge_facts(parts)
 
 
-def _report(  # noqa: PLR0913, PLR0917 - what there is to tell
+def _report(  # noqa: PLR0913 - what there is to tell
     facts: Facts,
     tally: _Tally,
     texts: Texts,

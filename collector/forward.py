@@ -66,7 +66,7 @@ class Parcel:
     encoding: str
 
 
-class _Failed(Exception):
+class _Failed(Exception):  # noqa: N818 - reads as what happened
     """The upstream did not take a parcel: whether to try again, and after how long."""
 
     def __init__(self, reason: str, *, again: bool, after_s: float | None = None) -> None:
@@ -89,7 +89,7 @@ class _HttpUpstream:
             answer = await self._client.post(url, content=parcel.body, headers=headers)
         except httpx.HTTPError as error:
             raise _Failed(type(error).__name__, again=True) from None
-        if answer.status_code >= 300:  # noqa: PLR2004
+        if answer.status_code >= 300:
             wait = answer.headers.get("retry-after", "")
             raise _Failed(
                 f"http_{answer.status_code}",
@@ -105,7 +105,7 @@ class _GrpcUpstream:
     def __init__(self, target: str, headers: Mapping[str, str]) -> None:
         self._channel = grpc.aio.insecure_channel(target)
         self._metadata = tuple((k.lower(), v) for k, v in headers.items())
-        self._calls = {s: self._channel.unary_unary(m) for s, m in _METHODS.items()}
+        self._calls: dict[str, Any] = {s: self._channel.unary_unary(m) for s, m in _METHODS.items()}
 
     async def send(self, parcel: Parcel) -> None:
         body = as_protobuf(parcel)

@@ -1,9 +1,9 @@
-"""Findings over time: new, ongoing, resolved, regressed; muted with a reason; what they cost so far."""
+"""Findings over time: new, ongoing, resolved, regressed; muted with a reason; their cost so far."""
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Set
+import datetime as dt
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -70,14 +70,14 @@ class Ledger:
         return self._cases.get(fingerprint)
 
     def update(
-        self, judgement: Judgement, now_ns: int, operations: Set[tuple[str, str]]
+        self, judgement: Judgement, now_ns: int, operations: AbstractSet[tuple[str, str]]
     ) -> list[Case]:
         """Takes a judgement; gives the cases whose state changed.
 
         operations: (service, operation) of the entries in the judged horizon: a finding that is not
         there any more is resolved only when its operation still runs.
         """
-        today = datetime.datetime.fromtimestamp(now_ns / 1e9, tz=datetime.UTC).date()
+        today = dt.datetime.fromtimestamp(now_ns / 1e9, tz=dt.UTC).date()
         found = {f.fingerprint: f for f in judgement.findings}
         updated = {f: self._seen(finding, now_ns, today) for f, finding in found.items()}
         for fingerprint, case in self._cases.items():
@@ -98,7 +98,7 @@ class Ledger:
         self._store.save_findings({f: msgspec.json.encode(c) for f, c in changed.items()}, gone)
         return moved
 
-    def _seen(self, finding: Finding, now_ns: int, today: datetime.date) -> Case:
+    def _seen(self, finding: Finding, now_ns: int, today: dt.date) -> Case:
         self._count(finding, now_ns)
         muted = next((m.reason for m in self._mutes if m.covers(finding, today)), "")
         known = self._cases.get(finding.fingerprint)
@@ -115,7 +115,7 @@ class Ledger:
         first = min(known.first_seen_ns, finding.first_seen_ns)
         return Case(finding, state, first, last, changed_ns, muted)
 
-    def _unseen(self, case: Case, now_ns: int, operations: Set[tuple[str, str]]) -> Case:
+    def _unseen(self, case: Case, now_ns: int, operations: AbstractSet[tuple[str, str]]) -> Case:
         still_runs = (case.finding.service, case.finding.operation) in operations
         quiet = now_ns - case.last_seen_ns >= self._horizon_ns
         if case.state == "resolved" or not (still_runs and quiet):

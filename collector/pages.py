@@ -69,7 +69,7 @@ def bounds(knob: Knob) -> str:
         return "true or false"
     if isinstance(knob.default, str):
         return "text"
-    if knob.high >= 1e18:  # noqa: PLR2004 - the default of `knob`: no upper bound
+    if knob.high >= 1e18:
         return f"{knob.low:g} or more"
     return f"{knob.low:g} to {knob.high:g}"
 

@@ -138,7 +138,7 @@ class Service:
         server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
         self._servers.append(server)
         self._tasks.append(asyncio.create_task(_serve(server, listener)))
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110 - uvicorn offers no event for it
             await asyncio.sleep(0.005)
         return _address_of(listener)
 

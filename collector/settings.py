@@ -1,12 +1,12 @@
 """Settings: defaults, then one YAML file, then `SPANLINT_…` variables, then flags.
 
-Each field carries its unit and sentence; the docs and `spanlint config` read them from here. Knobs of
-rules are declared by the rules themselves. An unknown name is an error that lists the known ones.
+Each field carries its unit and sentence; the docs and `spanlint config` read them from here. Knobs
+of rules are declared by the rules themselves. An unknown name is an error that lists those known.
 """
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -44,9 +44,9 @@ class Mute:
     fingerprint: str = ""
     expires: str = ""
 
-    def covers(self, finding: Finding, today: datetime.date) -> bool:
+    def covers(self, finding: Finding, today: dt.date) -> bool:
         """Whether the finding is muted today."""
-        if self.expires and datetime.date.fromisoformat(str(self.expires)) < today:
+        if self.expires and dt.date.fromisoformat(str(self.expires)) < today:
             return False
         pairs = (
             (self.code, finding.code),
@@ -212,7 +212,7 @@ def _check_mute(entry: Any) -> None:
     if unknown:
         raise SettingsError(f"mute: unknown {sorted(unknown)}; known: {names}")
     try:
-        datetime.date.fromisoformat(str(entry.get("expires", "2000-01-01")))
+        dt.date.fromisoformat(str(entry.get("expires", "2000-01-01")))
     except ValueError:
         raise SettingsError(f"mute: expires must be a date, not {entry['expires']!r}") from None
 

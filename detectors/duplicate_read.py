@@ -142,7 +142,7 @@ def _exempt() -> pl.Expr:
         .then(pl.lit("locking reads"))
         .when(volatile)
         .then(pl.lit("the answer changes by itself"))
-        .when(polling & (pl.col("n_bin") > 2))  # noqa: PLR2004 - two reads have no rhythm
+        .when(polling & (pl.col("n_bin") > 2))
         .then(pl.lit("spread evenly over time: polling"))
     )
 
@@ -151,11 +151,8 @@ def _why(group: pl.DataFrame, settings: Any) -> tuple[State, str]:
     exempt = group["clause"].drop_nulls().unique().sort().to_list()
     if exempt:
         return "exempt", "; ".join(exempt)
-    return (
-        "below_threshold",
-        f"at most {group['n_bin'].max()} executions of one identity; "
-        f"{settings.min_repeats} are needed",
-    )
+    most, needed = int(group["n_bin"].max()), settings.min_repeats  # type: ignore[arg-type]
+    return "below_threshold", f"at most {most} executions of one identity; {needed} are needed"
 
 
 def _finding(rule: Rule, facts: FactsView, settings: Any, rows: pl.DataFrame) -> Finding:

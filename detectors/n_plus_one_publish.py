@@ -23,7 +23,7 @@ Example
 
 How it decides
     PRODUCER spans are grouped within one entry by destination (queue, topic or task). From
-    `min_repeats` on they are a fault. Wasted is the time in which at least one publish ran, less the
+    `min_repeats` on they are a fault. Wasted is the time in which a publish ran, less the
     slowest one.
 
 Not flagged

@@ -21,9 +21,9 @@ Example
         cursor.executemany("INSERT INTO items (name) VALUES (%s)", [(i.name,) for i in items])
 
 How it decides
-    Writes of one shape are counted within one entry. From `min_repeats` on they are a fault, whatever
-    their values. Whether one transaction holds them is said where transactions are visible in the
-    spans (asyncpg, Node, Go, JDBC). Wasted is the time in which at least one write ran, less the
+    Writes of one shape are counted within one entry. From `min_repeats` on they are a fault,
+    whatever their values. Whether one transaction holds them is said where transactions are visible
+    in the spans (asyncpg, Node, Go, JDBC). Wasted is the time in which a write ran, less the
     slowest one.
 
 Not flagged

@@ -25,7 +25,7 @@ from collector.cli.common import FailOn, Format, UsageError, complain
 _MEMORY_MB = 1_000
 
 
-def capture(  # noqa: PLR0917 - typer makes each an option
+def capture(
     command: Annotated[
         list[str],
         typer.Argument(

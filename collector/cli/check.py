@@ -60,7 +60,7 @@ MaxMemory = Annotated[
 ]
 
 
-def check(  # noqa: PLR0917 - the options of the command
+def check(
     paths: Paths,
     style: FormatOption = Format.TEXT,
     output: Output = None,

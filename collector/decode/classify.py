@@ -122,7 +122,7 @@ class Classifier:
                     parts.append(code(value))
                 else:
                     parts.append(value)
-        if attributes.get("http.status_code", attributes.get("http.response.status_code")) == 404:  # noqa: PLR2004
+        if attributes.get("http.status_code", attributes.get("http.response.status_code")) == 404:
             parts.append(404)
         return tuple(parts)
 

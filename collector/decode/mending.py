@@ -87,7 +87,7 @@ def _varint(body: bytes, at: int, end: int) -> tuple[int, int]:
             raise _cut(body, at, end)
         byte = body[at + index]
         value |= (byte & 0x7F) << (7 * index)
-        if byte < 0x80:  # noqa: PLR2004 - the bit that says that more follows
+        if byte < 0x80:
             return value, at + index + 1
     raise MalformedInput("not an ExportTraceServiceRequest: an endless number", at)
 

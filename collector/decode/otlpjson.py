@@ -223,7 +223,7 @@ def _attributes(pairs: list[_Pair] | None, wanted: Wanted | None) -> Attributes:
     return found
 
 
-def _value(value: _Value) -> Any:  # noqa: PLR0911 - a case per kind of value
+def _value(value: _Value) -> Any:
     """AnyValue -> str, bool, int, float, bytes, tuple of those; None when it is empty."""
     if value.string_value is not None:
         return value.string_value[:MAX_VALUE_CHARS]
@@ -256,7 +256,7 @@ def _double(written: float | str) -> float | None:
         return None
 
 
-def _plain(value: Any, depth: int = 0) -> Any:  # noqa: PLR0911
+def _plain(value: Any, depth: int = 0) -> Any:
     """A nested AnyValue as a Python value."""
     if not isinstance(value, dict) or depth > _MAX_NESTING:
         return None

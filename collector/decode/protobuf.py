@@ -56,7 +56,7 @@ def decode_traces(body: bytes, texts: Texts, options: DecodeOptions | None = Non
 def _parsed(body: bytes) -> ExportTraceServiceRequest:
     request = ExportTraceServiceRequest()
     try:
-        request.ParseFromString(body)  # type: ignore[no-untyped-call]
+        request.ParseFromString(body)
     except DecodeError as error:
         raise MalformedInput(f"not an ExportTraceServiceRequest: {error}") from None
     return request
@@ -93,7 +93,7 @@ def attributes_of(pairs: Iterable[Any], wanted: Wanted | None) -> Attributes:
     return found
 
 
-def _value(value: Any) -> Any:  # noqa: PLR0911 - a case per kind of value
+def _value(value: Any) -> Any:
     """AnyValue -> str, bool, int, float, bytes, tuple of those; None when it is empty."""
     string = value.string_value
     if string:

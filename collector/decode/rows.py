@@ -127,10 +127,10 @@ class SpanRows:
 
     def add(self, part: Part) -> None:
         """A span: a row, or a count by reason when it has no usable identity."""
-        if len(part.trace_id) != 16 or not any(part.trace_id):  # noqa: PLR2004 - bytes of an id
+        if len(part.trace_id) != 16 or not any(part.trace_id):
             self.reject("invalid_trace_id")
             return
-        if len(part.span_id) != 8 or not any(part.span_id):  # noqa: PLR2004
+        if len(part.span_id) != 8 or not any(part.span_id):
             self.reject("invalid_span_id")
             return
         start, duration = self._times(part.start_ns, part.end_ns)
@@ -214,7 +214,7 @@ class SpanRows:
     def _parent(self, parent: bytes) -> int | None:
         if not parent or not any(parent):
             return None
-        if len(parent) != 8:  # noqa: PLR2004
+        if len(parent) != 8:
             self.repaired("invalid_parent_span_id")
             return None
         return int.from_bytes(parent)
@@ -222,7 +222,7 @@ class SpanRows:
     def _error_type(self, part: Part, http: int | None, rpc: int | None) -> int | None:
         told = part.attributes.get("error.type") or part.exception
         if told is None and part.status == _ERROR:
-            told = str(http) if http and http >= 400 else f"grpc {rpc}" if rpc else None  # noqa: PLR2004
+            told = str(http) if http and http >= 400 else f"grpc {rpc}" if rpc else None
         return self.texts.code(str(told)) if told else None
 
     def take(self) -> Decoded:

@@ -44,8 +44,8 @@ class FindingModel(BaseModel):
     muted: str = Field(description="why it is muted; empty when it is not")
     changed: str = Field(description="when its state last changed")
     waterfall: list[dict[str, Any]] = Field(
-        description="lines of the worst trace: depth, service, label, start_ns, duration_ns, count, "
-        "mark (the fault itself)"
+        description="lines of the worst trace: depth, service, label, start_ns, duration_ns, "
+        "count, mark (the fault itself)"
     )
     headline: str
     explanation: str

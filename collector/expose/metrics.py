@@ -140,7 +140,7 @@ def _findings(snapshot: Snapshot) -> Iterable[Metric]:
     shown = 0
     for case in snapshot.cases:
         finding = case.finding
-        key = (finding.code, finding.service, finding.severity)
+        key: tuple[str, str, str] = (finding.code, finding.service, finding.severity)
         totals[key] = totals.get(key, 0) + case.active
         if case.active and shown < snapshot.max_series:
             shown += 1
@@ -155,8 +155,8 @@ def _findings(snapshot: Snapshot) -> Iterable[Metric]:
                 ],
                 1,
             )
-    for key, count in sorted(totals.items()):
-        active.add_metric(list(key), count)
+    for labelled, count in sorted(totals.items()):
+        active.add_metric(list(labelled), count)
     return (active, each)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import grpc
-from google.protobuf.any_pb2 import Any as Packed
-from google.protobuf.duration_pb2 import Duration
+from google.protobuf.any_pb2 import Any as Packed  # type: ignore[attr-defined]
+from google.protobuf.duration_pb2 import Duration  # type: ignore[attr-defined]
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse

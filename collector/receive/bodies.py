@@ -81,7 +81,7 @@ def _inflate(body: bytes, bits: int, limit: int) -> bytes:
             left = inflater.unconsumed_tail
             if not part and not left:
                 raise malformed("the compressed body is cut off")
-    except (zlib.error, isal_zlib.error) as error:
+    except (zlib.error, isal_zlib.error) as error:  # type: ignore[misc]
         raise malformed(f"cannot decompress: {error}") from None
 
 

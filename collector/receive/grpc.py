@@ -22,7 +22,7 @@ SERVICES: dict[str, Signal] = {
 
 def otlp_server(intake: Intake, max_body_bytes: int) -> grpc.aio.Server:
     """A server without a port yet; a larger message is refused by gRPC before it is read."""
-    server = grpc.aio.server(
+    server: grpc.aio.Server = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", max_body_bytes),
             ("grpc.so_reuseport", 0),  # a taken port is an error, not a second listener

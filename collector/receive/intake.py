@@ -41,7 +41,7 @@ class Taken:
 class Intake:
     """Takes requests of all receivers. Call from the event loop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it stands between
         self,
         settings: Settings,
         texts: Texts,

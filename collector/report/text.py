@@ -112,7 +112,7 @@ def waterfall(bars: tuple[Bar, ...], width: int = PLAIN_WIDTH) -> list[Text]:
         left = min(bar_width - 1, (bar.start_ns - begin) * bar_width // extent)
         right = -(-(bar.start_ns + bar.duration_ns - begin) * bar_width // extent)
         drawn = "█" * max(1, right - left)
-        times = f" ×{bar.count}" if bar.count > 1 else ""  # noqa: RUF001 - as people write it
+        times = f" ×{bar.count}" if bar.count > 1 else ""
         room = label_width - 2 * bar.depth - len(times)
         label = bar.label if len(bar.label) <= room else bar.label[: room - 1] + "…"
         name = f"{'  ' * bar.depth}{label}{times}"

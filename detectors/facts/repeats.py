@@ -1,4 +1,4 @@
-"""The same work done again and again within one entry: queries, writes, calls, cache reads, publishes.
+"""The same work done again and again within one entry: queries, writes, calls, cache reads.
 
 A group is (entry, kind of work, shape). It becomes one row of counts: how many different
 repeats, in which form, how evenly spread, how many failed. What a rule might want to tune is a bin
@@ -128,7 +128,7 @@ class Repeats:
     def _rows(self, groups: pl.LazyFrame) -> pl.LazyFrame:
         subject = ["trace", "entry_label", *(c for c in _GROUP if c != "entry")]
         counted_once = (pl.int_range(pl.len()).over(subject) == 0).cast(pl.Int64)
-        exemplar = [f for f in self.columns[-1].dtype.inner.to_schema()]  # type: ignore[union-attr]
+        exemplar = list(self.columns[-1].dtype.inner.to_schema())  # type: ignore[union-attr]
         return groups.with_columns(
             pane(pl.col("entry_start_ns"), self.pane_seconds),
             count_bin(pl.col("n")).alias("n_bin"),
@@ -154,7 +154,7 @@ class Repeats:
 
 
 def _repeated(shaped: pl.LazyFrame) -> pl.LazyFrame:
-    """The spans of groups of two or more; measuring a group costs 30 times what counting it does."""
+    """The spans of groups of two or more; measuring one costs 30 times what counting does."""
     counted = shaped.group_by(*_GROUP).agg(pl.col("repeat").cast(pl.Int64).sum().alias("_count"))
     several = counted.filter(pl.col("_count") >= 2).select(*_GROUP)
     return shaped.join(several, on=_GROUP, how="semi", nulls_equal=True, maintain_order="left")
@@ -316,10 +316,9 @@ def _with_helper(groups: pl.LazyFrame, spans: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _with_idle(groups: pl.LazyFrame, spans: pl.LazyFrame) -> pl.LazyFrame:
-    """Adds how much of the entry is its own time: a loop that sleeps is idle, one that works not."""
-    entries = spans.filter("is_entry").select(
-        "entry", (pl.col("self_ns") * 100 // pl.col("duration_ns").clip(lower_bound=1)).alias("_own")
-    )
+    """Adds how much of the entry is its own time: a loop that sleeps is idle."""
+    own = pl.col("self_ns") * 100 // pl.col("duration_ns").clip(lower_bound=1)
+    entries = spans.filter("is_entry").select("entry", own.alias("_own"))
     idle = class_of(pl.col("_own").fill_null(0), IDLE_PERCENT_EDGES).alias("idle_class")
     return groups.join(entries, on="entry", how="left").with_columns(idle)
 

@@ -84,10 +84,25 @@ class FactsTable(Protocol):
     that add up when traces are split over frames.
     """
 
-    name: str
-    pane_seconds: int
-    columns: tuple[FactColumn, ...]
-    max_rows: int
+    @property
+    def name(self) -> str:
+        """What rules name it by."""
+        ...
+
+    @property
+    def pane_seconds(self) -> int:
+        """Width of a pane."""
+        ...
+
+    @property
+    def columns(self) -> tuple[FactColumn, ...]:
+        """The columns beside `pane`."""
+        ...
+
+    @property
+    def max_rows(self) -> int:
+        """Rows kept; what is over is counted."""
+        ...
 
     def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
         """Repaired, structured spans (`SPAN_COLUMNS` + `STRUCTURE`) -> pane + `columns`."""
@@ -214,11 +229,30 @@ class Rule(Protocol):
     the rule's page; its sections are named in RULES (`tests/detectors/test_catalogue.py` checks).
     """
 
-    code: str
-    name: str
-    scope: Scope
-    needs: tuple[str, ...]
-    Settings: type[Any]
+    @property
+    def code(self) -> str:
+        """`N101`: stable for ever."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """`n-plus-one-query`: the fault, as a noun."""
+        ...
+
+    @property
+    def scope(self) -> Scope:
+        """Whose spans it takes to judge."""
+        ...
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the facts tables that it reads."""
+        ...
+
+    @property
+    def Settings(self) -> type[Any]:  # noqa: N802 - a class
+        """The dataclass of its knobs."""
+        ...
 
     def judge(self, facts: FactsView, context: Context) -> Verdict:
         """Findings, and for every service seen one row of visibility."""

@@ -1,6 +1,6 @@
 """Runs all facts tables over whole traces, merges facts, and runs all rules over the facts.
 
-Pure: no clock, no I/O. `observe` takes span columns of whole traces and gives `Facts`; `Facts` merge
+Pure: no clock, no I/O. `observe` takes span columns of whole traces and gives `Facts`; they merge
 by `merge_facts`; `judge` gives findings. A process, a file check and a gateway use these three.
 """
 
@@ -40,8 +40,8 @@ Resolve = Callable[[Iterable[int]], dict[int, str]]
 class Facts:
     """Merged facts of some traces: a frame per table, the texts of their codes, what was lost.
 
-    `counts`: whole numbers that add up: spans (before repairs), traces, repairs by reason (`repaired:duplicate` …)
-    and rows over a table's cap (`overflow:repeats`).
+    `counts`: whole numbers that add up: spans (before repairs), traces, repairs by reason
+    (`repaired:duplicate` …) and rows over a table's cap (`overflow:repeats`).
     """
 
     frames: Mapping[str, pl.DataFrame] = field(default_factory=dict)
@@ -181,6 +181,6 @@ def _by_cost(finding: Finding) -> tuple[Any, ...]:
     )
 
 
-def default_settings(rule: Rule, service: str, operation: str) -> Any:
+def default_settings(rule: Rule, service: str, operation: str) -> Any:  # noqa: ARG001
     """A `Lookup` that gives every rule its defaults."""
     return rule.Settings()

@@ -27,7 +27,14 @@ class Knob:
     high: float
 
 
-def knob(default: Any, help: str, *, unit: str = "", low: float = 0, high: float = 1e18) -> Any:
+def knob(
+    default: Any,
+    help: str,  # noqa: A002 - it is the help
+    *,
+    unit: str = "",
+    low: float = 0,
+    high: float = 1e18,
+) -> Any:
     """A dataclass field that is a knob."""
     return field(default=default, metadata={"help": help, "unit": unit, "low": low, "high": high})
 

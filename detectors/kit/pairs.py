@@ -14,8 +14,8 @@ def merge_orm_and_driver(bench: Bench) -> None:
     """An ORM span and its driver's span of the same statement are one query.
 
     Siblings in one service with one shape and two scopes, or parent and child. The scope with the
-    longer spans is the ORM's: its spans stay and take what only the driver's saw. A driver span goes
-    when an ORM span that began before it ends after it, one for each ORM span: so parallel and
+    longer spans is the ORM's: its spans stay and take what only the driver's saw. A driver span
+    goes when an ORM span that began before it ends after it, one for each ORM span: so parallel and
     interleaved queries keep their number. Twice as many driver spans as ORM spans are no pairs.
     """
     rows = _statement_rows(bench)

@@ -338,5 +338,5 @@ def _held_back(
     exempt = judged.filter(pl.col("reached") & pl.col("clause").is_not_null())
     for (service,), rows in exempt.group_by("service"):
         reasons = [clauses[i].reason for i in sorted(rows["clause"].unique())]
-        found[facts.text(service)] = ("exempt", "; ".join(reasons))  # type: ignore[arg-type]
+        found[facts.text(service)] = ("exempt", "; ".join(reasons))
     return found

@@ -55,9 +55,9 @@ def _look(rows: pl.DataFrame, looking: Looking, unnamed: bool) -> tuple[State, s
         return (
             "exempt",
             f"no {looking.what}",
-            (f"nothing to do if it makes none; else instrument the client that makes them"),
+            ("nothing to do if it makes none; else instrument the client that makes them"),
         )
-    working = relevant.filter((pl.col("spans") > pl.col("steady")))
+    working = relevant.filter(pl.col("spans") > pl.col("steady"))
     total = int(working["spans"].sum())
     if int(working["shaped"].sum()) < total * ENOUGH_RATIO:
         return (
@@ -76,9 +76,7 @@ def _look(rows: pl.DataFrame, looking: Looking, unnamed: bool) -> tuple[State, s
         return (
             "blind",
             "requests carry neither http.route nor a path",
-            (
-                "record http.route (or url.path) on SERVER spans, so that operations can be told apart"
-            ),
+            "record http.route (or url.path) on SERVER spans: it tells operations apart",
         )
     if looking.needs_values and not int(working["valued"].sum()):
         return (

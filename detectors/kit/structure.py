@@ -56,7 +56,7 @@ def assemble(spans: pl.DataFrame) -> pl.DataFrame:
         pl.Series("depth", np.minimum(depth, _MAX_DEPTH).astype(np.uint16)),
         pl.Series("parent_row", parent.astype(np.int32)),
         pl.Series("self_ns", _self_ns(spans, parent)),
-        _callers(spans, parent, service),
+        _callers(parent, service),
         pl.Series("error_origin", _error_origins(spans, parent)),
     ).select(*spans.columns, *STRUCTURE_SCHEMA)
 
@@ -157,7 +157,7 @@ def _blank_missing(
     )
 
 
-def _callers(spans: pl.DataFrame, parent: Rows, service: Ids) -> pl.Series:
+def _callers(parent: Rows, service: Ids) -> pl.Series:
     own = np.arange(len(parent))
     top = forest.climb(np.where(_same_service(parent, service), parent, own))
     above = parent[top]

@@ -1,4 +1,4 @@
-"""What a span does for its entry: the kinds of work that can be repeated, and who answers a call."""
+"""What a span does for its entry: kinds of work that can be repeated, and who answers a call."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+
 from support.recordings import JOINED, LAZY, ROOT, drawn, run, without
 
 HEAVY = ("polars", "fastapi", "grpc", "uvicorn", "opentelemetry.proto", "prometheus_client")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
 from collector.cli import main as command
 from support.commands import LAZY, drawn, recorded, spanlint
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path

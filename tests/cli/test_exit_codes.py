@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.recordings import JOINED, LAZY, drawn, without
 
 from collector.check import check_files
 from collector.report.model import exit_code, unjudged
+from support.recordings import JOINED, LAZY, drawn, without
 
 CALLS = """
 # calls that can be judged, statements that cannot

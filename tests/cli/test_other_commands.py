@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from detectors.kit.catalogue import rules
 from support.commands import LAZY, ROOT, recorded, spanlint
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from support.sketch import read_cases, request
 
 from collector.check import check_files
 from collector.report import json, markdown, sarif, text
 from collector.report.model import Report
+from support.sketch import read_cases, request
 
 DRAWN = sorted((Path(__file__).parents[1] / "detectors").glob("*.trace"))
 

@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.frames import frame, span
 
 from collector.slabs import SLAB_ROWS
 from collector.window import Window
+from support.frames import frame, span
 
 NS = 1_000_000_000
 

@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
-from support.judging import judge_request
-from support.sketch import Case, read_cases, request
 
 from detectors.kit.catalogue import rules
 from detectors.kit.contract import Finding
 from detectors.kit.engine import Judgement
+from support.judging import judge_request
+from support.sketch import Case, read_cases, request
 
 HERE = Path(__file__).parent
 STATES = ("seen", "blind", "below_threshold", "exempt")

@@ -12,8 +12,6 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.judging import facts_of, judge_facts
-from support.sketch import read_cases, request
 
 from collector.decode.protobuf import decode_traces
 from detectors.kit import merge
@@ -21,6 +19,8 @@ from detectors.kit.catalogue import tables
 from detectors.kit.contract import FactsTable
 from detectors.kit.engine import Facts, Judgement, merge_facts, since
 from detectors.kit.texts import Texts
+from support.judging import facts_of, judge_facts
+from support.sketch import read_cases, request
 
 DRAWN = sorted((Path(__file__).parents[1] / "detectors").glob("*.trace"))
 SETTINGS = settings(max_examples=10, deadline=None)

@@ -8,13 +8,13 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.frames import frame, span
 
 from detectors.kit.columns import SPAN_SCHEMA
 from detectors.kit.repairs import MAX_ATTEMPTS, repair
 from detectors.kit.structure import assemble
 from detectors.kit.texts import code
 from detectors.kit.traits import Trait
+from support.frames import frame, span
 
 Row = dict[str, Any]
 

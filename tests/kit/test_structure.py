@@ -11,12 +11,12 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.frames import frame, span
 
 from detectors.kit import forest
 from detectors.kit.columns import MISSING_ENTRY, SPAN_SCHEMA, STRUCTURE_SCHEMA
 from detectors.kit.structure import assemble
 from detectors.kit.texts import code
+from support.frames import frame, span
 
 KINDS = ("internal", "server", "client", "producer", "consumer")
 

@@ -40,7 +40,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 EPOCH_NS = 1_790_000_000_000_000_000
 SQL = re.compile(
     r"(SELECT|INSERT|UPDATE|DELETE|WITH|BEGIN|COMMIT|ROLLBACK|SET|MERGE|CREATE|/\*|CURSOR:)\b",
-    re.I,
+    re.IGNORECASE,
 )
 HTTP = re.compile(r"(GET|POST|PUT|PATCH|DELETE|HEAD) (/\S*|https?://\S+)$")
 
@@ -200,7 +200,7 @@ def _what(what: str, entry: bool) -> tuple[str, Any, dict[str, Any]]:  # noqa: F
     if found := HTTP.match(what):
         return _http(found[1], found[2], entry)
     if SQL.match(what):
-        first = what.split()[0]
+        first = what.split(maxsplit=1)[0]
         return first, Span.SPAN_KIND_CLIENT, _database("postgresql", what)
     system, _, rest = what.partition(" ")
     match system:

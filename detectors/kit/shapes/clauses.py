@@ -178,7 +178,7 @@ class Walk:
             if after == "(":
                 return  # JOIN b USING (column)
         level.table_after = word
-        level.clause = "from" if word not in ("INTO",) else level.clause
+        level.clause = "from" if word != "INTO" else level.clause
 
     def _table(self, index: int, level: _Level) -> int:
         """Take the table name that is due at `index`, or leave it when none stands there."""

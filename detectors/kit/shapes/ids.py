@@ -20,7 +20,8 @@ _VERB = re.compile(r"([^:]+)(:[a-z]+)", re.IGNORECASE)
 _TURN = re.compile(r"[a-z][A-Z]|[A-Z][a-z]")
 # Words with digits that no rule below would leave alone.
 _WORDS = word_set(
-    "s3 ec2 k8s i18n l10n a11y p2p b2b b2c c2c mp3 mp4 md5 h2 h3 es6 r2 d3 ga4 sha256 sha512 base64 "
+    "s3 ec2 k8s i18n l10n a11y p2p b2b b2c c2c mp3 "
+    "mp4 md5 h2 h3 es6 r2 d3 ga4 sha256 sha512 base64 "
     "x509 log4j utf8 h264 h265 iso8601 2fa 3ds"
 )
 

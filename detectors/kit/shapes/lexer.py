@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
-from sqlparse import tokens as T
+from sqlparse import tokens as T  # noqa: N812 - as sqlparse itself does
 from sqlparse.lexer import Lexer
 
 from detectors.kit.shapes.words import word_set
@@ -185,7 +185,7 @@ def lex(text: str, system: str | None) -> Iterator[Token]:
         kind = _KINDS.get(ttype, SYMBOL)
         if sign is not None:
             if kind == NUMBER and _is_unary(before):
-                raw, spaced = sign.raw + raw, sign.spaced
+                raw, spaced = sign.raw + raw, sign.spaced  # noqa: PLW2901
             else:
                 yield sign
                 before = sign

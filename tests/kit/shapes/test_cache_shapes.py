@@ -67,8 +67,8 @@ def test_redis(case: tuple[str | None, str, str | None, str | None, Trait]) -> N
     ],
 )
 def test_memcached(statement: str, key: str | None, traits: Trait) -> None:
-    got = shape_command(statement, statement.split()[0], "memcached", None)
-    assert got.operation == statement.split()[0]
+    got = shape_command(statement, statement.split(maxsplit=1)[0], "memcached", None)
+    assert got.operation == statement.split(maxsplit=1)[0]
     assert (got.key, Trait(got.traits)) == (key, traits)
 
 
