@@ -29,7 +29,8 @@ class FactColumn:
     """One column of a facts table: how it merges is all that the engine needs to know.
 
     `text` marks a key (or a `worst` field, by name in `texts`) that holds text codes, whose texts
-    travel with the facts. Sums are integers: float addition is not associative.
+    travel with the facts. `sampled` marks the one key whose values are sampled when there are too
+    many (`sampling.py`). Sums are integers: float addition is not associative.
     """
 
     name: str
@@ -38,6 +39,7 @@ class FactColumn:
     meaning: str
     text: bool = False
     texts: tuple[str, ...] = ()
+    sampled: bool = False
 
 
 def key(
@@ -45,6 +47,11 @@ def key(
 ) -> FactColumn:
     """A column that facts are grouped by."""
     return FactColumn(name, "key", dtype, meaning, text=text)
+
+
+def sampled(name: str, meaning: str) -> FactColumn:
+    """The key (UInt64, a stable hash) that a table is sampled by; it needs `sampling.LEVEL` too."""
+    return FactColumn(name, "key", pl.UInt64, meaning, sampled=True)
 
 
 def total(name: str, meaning: str) -> FactColumn:

@@ -2,7 +2,8 @@
 
 Keys are grouped by; sums, minima and maxima are what they say; the worst exemplars are the first
 few of a total order. All of it is associative and commutative, and a row cap keeps it so: when a
-table has too many rows, those with the smallest keyed hash stay, the same ones in every process.
+table has too many rows, those with the smallest keyed hash stay, the same ones in every process. A
+table that says what it is sampled by keeps whole subjects (`sampling.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
+from detectors.kit import sampling
 from detectors.kit.contract import EXEMPLARS_KEPT, FactColumn, FactsTable
 
 PANE = "pane"
@@ -94,6 +96,9 @@ def cap(table: FactsTable, frame: pl.DataFrame, max_rows: int) -> tuple[pl.DataF
     excess = frame.height - max_rows
     if excess <= 0:
         return frame, 0
+    sampled = sampling.sample_key(table)
+    if sampled is not None:
+        return sampling.cap(frame, sampled, max_rows)
     subject = keys(table)[1:]
     ranked = frame.with_columns(_stable_hash(frame, subject).alias("_rank"))
     kept = ranked.sort("_rank", PANE).head(max_rows).drop("_rank").sort(keys(table))

@@ -346,7 +346,7 @@ ZOO = ("a3", "a_orm_flask", "l_hidden", "n_a_new")
 @pytest.mark.parametrize("name", ZOO)
 def test_recorded_services_are_read_whole(name: str) -> None:
     texts = Texts()
-    parts = list(read_files([str(DATA / f"{name}.jsonl.gz")], texts))
+    parts = list(read_files([str(DATA / "zoo" / f"{name}.jsonl.gz")], texts))
 
     assert sum(d.accepted for d in parts) > 400
     assert not any(d.rejected or d.repaired for d in parts)
@@ -359,7 +359,7 @@ def test_recorded_services_are_read_whole(name: str) -> None:
 def test_labels_and_shapes_are_few(name: str) -> None:
     texts = Texts()
     labels = set()
-    for decoded in read_files([str(DATA / f"{name}.jsonl.gz")], texts):
+    for decoded in read_files([str(DATA / "zoo" / f"{name}.jsonl.gz")], texts):
         labels |= {
             c for column in ("name", "label", "shape", "target") for c in decoded.frame[column]
         }

@@ -1,0 +1,133 @@
+"""Consistent sampling of subjects that are too many to keep: cache keys, entities, identities.
+
+A facts table says with one `sampled` key column what is sampled, and carries the column `LEVEL`. A
+subject is in the sample of level L when its rank, a keyed stable 64-bit hash, is below
+2**(64 - L): every process keeps the same subjects, and each level is a part of the one before (a
+threshold sample, Duffield, Lund & Thorup 2007). Whoever observes keeps all (level 0); when a table
+is over its row cap the level rises until it fits, and the rows that go are counted.
+
+::
+
+    rank   0 ───────────────┬───────────────┬────────────────────────────── 2**64
+           └── level 2 ─────┘               │                              │
+           └── level 1 ─────────────────────┘                              │
+           └── level 0: all ───────────────────────────────────────────────┘
+
+All facts of a subject in the sample are complete, so what is asked of one subject stays exact; a
+count over subjects is multiplied by 2**level (`Sample.scaled`), and whoever shows it says so.
+
+Rows of different levels meet when facts merge. `sample_of` takes the highest level of all rows as
+that of the whole: which subjects it gives does not depend on the order of merges and caps, for a
+cap of a part never asks for a higher level than the cap of the whole does. The level falls again by
+itself: it is a matter of the rows, and goes with the panes that needed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import polars as pl
+
+from detectors.kit.contract import FactsTable, most
+
+LEVEL = most("level", "the sample that the row is from: one subject in 2**level is kept")
+NO_LEVEL = pl.lit(0, dtype=pl.Int64).alias(LEVEL.name)
+"""What `observe` writes: all subjects."""
+
+_NULL = 0xC4CEB9FE1A85EC53
+_FINAL = 0xFF51AFD7ED558CCD
+_RANK_KEY = 0x9E3779B97F4A7C15
+_ODD = (
+    0xFF51AFD7ED558CCD,
+    0xC4CEB9FE1A85EC53,
+    0xBF58476D1CE4E5B9,
+    0x94D049BB133111EB,
+    0xD6E8FEB86659FD93,
+    0xA0761D6478BD642F,
+)
+"""Odd multipliers of well-known 64-bit mixers (MurmurHash3, SplitMix64, wyhash)."""
+
+
+def mix(*codes: pl.Expr) -> pl.Expr:
+    """UInt64 columns of stable codes (nulls too) -> one UInt64 identity, the same everywhere.
+
+    Plain wrapping arithmetic (multilinear hashing): Polars' own `hash()` differs between versions.
+    """
+    if len(codes) > len(_ODD):
+        raise ValueError(f"at most {len(_ODD)} columns make an identity")
+    terms = (c.fill_null(_u64(_NULL)) * _u64(m) for c, m in zip(codes, _ODD, strict=False))
+    return _final(pl.sum_horizontal(terms)).alias("identity")
+
+
+def rank(identity: pl.Expr) -> pl.Expr:
+    """UInt64 identity -> UInt64 rank, uniform whatever the identities are."""
+    return _final((identity ^ _u64(_RANK_KEY)) * _u64(_ODD[2]))
+
+
+def _u64(value: int) -> pl.Expr:
+    return pl.lit(value, dtype=pl.UInt64)
+
+
+def _final(value: pl.Expr) -> pl.Expr:
+    return (value ^ (value // (1 << 32))) * _u64(_FINAL)
+
+
+def sample_key(table: FactsTable) -> str | None:
+    """The column that the table is sampled by; None for a table that is not sampled."""
+    return next((c.name for c in table.columns if c.sampled), None)
+
+
+def cap(frame: pl.DataFrame, sampled: str, max_rows: int) -> tuple[pl.DataFrame, int]:
+    """At most `max_rows` rows, those of the lowest level at which they fit, and how many went."""
+    if frame.height <= max_rows:
+        return frame, 0
+    deepest = frame.select(_deepest_level(pl.col(sampled))).to_series()
+    per_level = deepest.value_counts().sort(deepest.name)
+    left, level = frame.height, 0
+    for own, rows in per_level.iter_rows():
+        if left <= max_rows:
+            break
+        left, level = left - rows, own + 1
+    kept = frame.filter(deepest >= level).with_columns(pl.col(LEVEL.name).clip(lower_bound=level))
+    return kept, frame.height - kept.height
+
+
+def _deepest_level(identity: pl.Expr) -> pl.Expr:
+    """The highest level whose sample the subject is in: leading zeros of its rank, 0 to 64."""
+    return rank(identity).bitwise_leading_zeros().cast(pl.Int64).alias("deepest")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Rows of the subjects that all merged parts kept: one subject in 2**level."""
+
+    rows: pl.DataFrame
+    level: int
+
+    def scaled(self, count: int) -> int:
+        """An estimate of a count over all subjects."""
+        return count << self.level
+
+    @property
+    def share(self) -> float:
+        """Of the subjects, those that are in it."""
+        return float(0.5**self.level)
+
+
+def sample_of(frame: pl.DataFrame, sampled: str) -> Sample:
+    """The rows whose subjects are complete in `frame`, whatever was merged into it."""
+    level = int(frame[LEVEL.name].max() or 0)  # type: ignore[arg-type]
+    if not level:
+        return Sample(frame, 0)
+    return Sample(frame.filter(_deepest_level(pl.col(sampled)) >= level), level)
+
+
+def common(samples: Iterable[tuple[pl.DataFrame, str]]) -> tuple[Sample, ...]:
+    """Samples of several tables over the same subjects, all at the highest level of any."""
+    given = [(frame, column, sample_of(frame, column).level) for frame, column in samples]
+    level = max((found for *_, found in given), default=0)
+    return tuple(
+        Sample(frame.filter(_deepest_level(pl.col(column)) >= level), level)
+        for frame, column, _ in given
+    )
