@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 MAX_VALUE_CHARS = 1_000_000
 """A longer attribute value is cut: memory is bounded before anything is kept."""
 _MAX_LEARNT = 10_000
+_HEADER = "http.request.header."
 
 Attributes = dict[str, Any]
 
@@ -40,6 +41,20 @@ RESOURCE_NAMES: dict[str, tuple[str, ...]] = {
     c.name: tuple(a.removeprefix("resource:") for a in c.attributes if a.startswith("resource:"))
     for c in SPAN_COLUMNS
 }
+
+
+def actor_names(configured: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Attributes that name the actor, in order: those configured, then those of the column table.
+
+    A configured header is found in both spellings: SDKs write `x-user` or `x_user`.
+    """
+    spelt: list[str] = []
+    for name in configured:
+        spelt.append(name)
+        if name.lower().startswith(_HEADER):
+            header = name[len(_HEADER) :].lower()
+            spelt += (_HEADER + header.replace("_", "-"), _HEADER + header.replace("-", "_"))
+    return tuple(dict.fromkeys((*spelt, *NAMES["actor"])))
 
 
 class Wanted:

@@ -6,6 +6,7 @@ import re
 
 from collector.decode.attributes import Attributes, reader, text
 from collector.decode.facets import CLIENT, SERVER, Facets
+from detectors.kit.shapes.entity import entity_of
 from detectors.kit.shapes.url import UrlShape, template_path
 from detectors.kit.traits import Trait
 
@@ -67,6 +68,7 @@ def _server(method: str, name: str, attributes: Attributes) -> Facets:
         target=route or (url.template if url else None),
         route=route,
         path=path,
+        entity=entity_of(path, route) if path else None,
         traits=int(Trait.HEALTH) if health else 0,
     )
 

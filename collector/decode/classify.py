@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from collector.decode.attributes import text
 from collector.decode.calls import http, method_of, path_of, rpc, templated_name
 from collector.decode.databases import database, system_of
 from collector.decode.facets import CATEGORY, SERVER, Facets, values_code
 from collector.decode.messages import is_message, messaging
+from detectors.kit.shapes.entity import entity_of
 from detectors.kit.texts import Texts, code
 from detectors.kit.traits import Trait
 
@@ -38,6 +40,7 @@ CODED = (
     "peer",
     "route",
     "path",
+    "entity",
     "repeat",
     "traits",
 )
@@ -105,12 +108,16 @@ class Classifier:
         return known if known is not None else self._learn(signature, name, kind, attributes)
 
     def _routed(self, name: str, kind: int, attributes: Attributes) -> Coded:
-        """A request whose route is known: only its path is its own, and nearly always new."""
+        """A request whose route is known: path and entity are its own, nearly always new."""
         told = {k: attributes[k] for k in _TELLING_OF_ROUTED if k in attributes}
         signature = (name, kind, *told.items())
         known = self._cache.get(signature) or self._learn(signature, name, kind, told)
         path = path_of(attributes)
-        return known if path is None else (*known[:_PATH], code(path), *known[_PATH + 1 :])
+        if path is None:
+            return known
+        entity = entity_of(path, text(attributes["http.route"]))
+        hashes = code(path), code(entity) if entity else None
+        return (*known[:_PATH], *hashes, *known[_PATH + len(hashes) :])
 
     def _signature(self, name: str, kind: int, attributes: Attributes) -> tuple[Any, ...]:
         ignored = self._ignored
@@ -164,6 +171,7 @@ class Classifier:
             named(facets.peer),
             named(facets.route),
             code(facets.path) if facets.path else None,
+            code(facets.entity) if facets.entity else None,
             facets.repeat,
             facets.traits,
         )

@@ -19,7 +19,7 @@ class Facets:
     """Texts of the derived columns of one span; None where a column is null.
 
     literals: None when values are hidden, the empty tuple when there is no parameter, else the
-    values; kept only as a hash. key and path likewise.
+    values; kept only as a hash. key, path and entity likewise.
     """
 
     category: str
@@ -36,6 +36,7 @@ class Facets:
     peer: str | None = None
     route: str | None = None
     path: str | None = None
+    entity: str | None = None
     repeat: int = 1
     traits: int = 0
 

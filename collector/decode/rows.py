@@ -18,6 +18,7 @@ from collector.decode.attributes import (
     RESOURCE_NAMES,
     Attributes,
     Wanted,
+    actor_names,
     first,
     flag,
     number,
@@ -50,7 +51,6 @@ _THRESHOLD_DIGITS, _THRESHOLD_BITS = (
 )  # W3C trace context level 2, `ot=th`: https://opentelemetry.io/docs/specs/otel
 _THRESHOLD = re.compile(r"[0-9a-f]{1,14}")
 _PPM = 1_000_000
-_ACTOR = NAMES["actor"]
 
 
 @dataclass(slots=True)
@@ -85,8 +85,8 @@ class SpanRows:
     def __init__(self, texts: Texts, options: DecodeOptions | None = None) -> None:
         actors = (options or DecodeOptions()).actor_attributes
         self.texts = texts
-        self.wanted = Wanted(actors)
-        self._actors = (*actors, *_ACTOR)
+        self._actors = actor_names(actors)
+        self.wanted = Wanted(self._actors)
         self._classify = Classifier(texts, self._actors)
         self._rows: list[tuple[Any, ...]] = []
         self._rejected: Counter[str] = Counter()
@@ -101,17 +101,14 @@ class SpanRows:
             found = text(first(attributes, RESOURCE_NAMES[column]))
             return self.texts.code(found) if found else None
 
+        instance = _instance(attributes)
         self._resource = (
             coded("service") or self.texts.code(UNKNOWN_SERVICE),
             coded("service_namespace"),
             coded("environment"),
             coded("version"),
-            coded("instance") or self._host_process(attributes),
+            None if instance is None else self.texts.code(instance),
         )
-
-    def _host_process(self, attributes: Mapping[str, Any]) -> int | None:
-        host, pid = text(attributes.get("host.name")), text(attributes.get("process.pid"))
-        return self.texts.code(f"{host}/{pid}") if host and pid else None
 
     def scope(self, name: str) -> None:
         """The instrumentation scope of the spans that follow."""
@@ -148,6 +145,7 @@ class SpanRows:
             peer,
             route,
             path,
+            entity,
             repeat,
             traits,
         ) = told
@@ -186,6 +184,7 @@ class SpanRows:
                 rpc_status,
                 route,
                 path,
+                entity,
                 None if actor is None else code(text(actor) or ""),
                 None if message is None else code(str(message)),
                 number(a.get("db.response.returned_rows"), 0, MAX_NS),
@@ -237,6 +236,21 @@ class SpanRows:
         ]
         frame = pl.DataFrame(series) if rows else pl.DataFrame(schema=SPAN_SCHEMA)
         return Decoded(frame, rejected, repaired)
+
+
+def _instance(resource: Mapping[str, Any]) -> str | None:
+    """The identity of the process: the first of a chain that is there.
+
+    A pod's name stands with its container's, because the containers of a pod are processes of
+    their own; a host's name is no identity without the process id.
+    """
+    told = {name: text(resource.get(name)) for name in RESOURCE_NAMES["instance"]}
+    for name, value in told.items():
+        if value:
+            container = text(resource.get("k8s.container.name"))
+            return f"{value}/{container}" if name == "k8s.pod.name" and container else value
+    host, pid = text(resource.get("host.name")), text(resource.get("process.pid"))
+    return f"{host}/{pid}" if host and pid else None
 
 
 _ENUMS = {Kind: KINDS, Status: STATUSES, Category: CATEGORIES}

@@ -86,7 +86,8 @@ SPAN_COLUMNS: tuple[Column, ...] = (
     _text(
         "instance",
         "identity of the process: the first of the chain that is present, null when none is "
-        "(host.name counts only together with process.pid)",
+        "(k8s.pod.name together with k8s.container.name where that is present; host.name counts "
+        "only together with process.pid)",
         "resource:service.instance.id",
         "resource:k8s.pod.uid",
         "resource:k8s.pod.name",
@@ -209,12 +210,25 @@ SPAN_COLUMNS: tuple[Column, ...] = (
         "http.url",
     ),
     _hash(
+        "entity",
+        "which thing a SERVER span is about: the path cut after the last parameter of its route "
+        "(`shapes/entity.py`); null when it names none",
+    ),
+    _hash(
         "actor",
         "who asks",
         "user.id",
         "enduser.id",
         "enduser.pseudo.id",
         "session.id",
+        "http.request.header.x-user-id",
+        "http.request.header.x_user_id",
+        "http.request.header.x-session-id",
+        "http.request.header.x_session_id",
+        "http.request.header.x-forwarded-user",
+        "http.request.header.x_forwarded_user",
+        "http.request.header.x-auth-request-user",
+        "http.request.header.x_auth_request_user",
     ),
     _hash(
         "message_id",

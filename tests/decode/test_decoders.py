@@ -163,6 +163,9 @@ def test_identity_time_and_flags() -> None:
     [
         ({"service.instance.id": "a", "k8s.pod.uid": "b"}, "a"),
         ({"k8s.pod.uid": "b", "container.id": "c"}, "b"),
+        ({"k8s.pod.name": "shop-0", "k8s.container.name": "web"}, "shop-0/web"),
+        ({"k8s.pod.name": "shop-0"}, "shop-0"),
+        ({"container.id": "c", "host.name": "h", "process.pid": 7}, "c"),
         ({"host.name": "h", "process.pid": 7}, "h/7"),
         ({"host.name": "h"}, None),
         ({}, None),
@@ -183,6 +186,41 @@ def test_a_configured_attribute_names_the_actor() -> None:
     decoded = protobuf.decode_traces(request.SerializeToString(), Texts(), options)
 
     assert decoded.frame["actor"][0] == code("u7")
+
+
+@pytest.mark.parametrize("configured", ["x-shop-user", "x_shop_user", "X-Shop-User"])
+@pytest.mark.parametrize("written", ["x-shop-user", "x_shop_user"])
+def test_a_configured_header_is_found_in_both_spellings(configured: str, written: str) -> None:
+    request = request_of([{"attributes": {f"http.request.header.{written}": ["u7"]}}])
+    options = DecodeOptions(actor_attributes=(f"http.request.header.{configured}",))
+
+    decoded = protobuf.decode_traces(request.SerializeToString(), Texts(), options)
+
+    assert decoded.frame["actor"][0] == code("u7")
+
+
+def test_requests_about_one_thing_have_one_entity() -> None:
+    spans = [
+        {
+            "kind": 2,
+            "attributes": {"http.method": "GET", "http.target": target, "http.route": route},
+        }
+        for target, route in (
+            ("/carts/5", "/carts/{id}"),
+            ("/carts/5/items", "/carts/{id}/items"),
+            ("/carts/6", "/carts/{id}"),
+            ("/carts", "/carts"),
+        )
+    ] + [{"kind": 3, "attributes": {"http.method": "GET", "http.url": "http://x/carts/5"}}]
+    decoded, _ = decode(spans)
+
+    assert decoded.frame["entity"].to_list() == [
+        code("/carts/5"),
+        code("/carts/5"),
+        code("/carts/6"),
+        None,
+        None,
+    ]
 
 
 def test_nested_attributes_do_not_upset_anything() -> None:

@@ -26,6 +26,7 @@ TEXT_COLUMNS = [
     "peer",
     "route",
     "path",
+    "entity",
     "actor",
     "instance",
     "environment",
