@@ -53,10 +53,10 @@ def present(plan: Plan, *, stay: bool) -> bool:
             return outcome.right
 
 
-def show(outcome: Outcome, console: Console) -> None:
-    """Findings, the table of endpoints, and where to look on."""
+def show(outcome: Outcome, console: Console, most: int | None = None) -> None:
+    """Findings (the first `most`), the table of endpoints, and where to look on."""
     console.print()
-    for finding in outcome.findings:
+    for finding in outcome.findings[:most]:
         _finding(finding, console)
     console.print(_table(outcome))
     for server in outcome.without:
