@@ -20,17 +20,24 @@ from detectors.kit.knobs import SettingsError, override
 
 MIB = 1024 * 1024
 PREFIX = "SPANLINT_"
+_MOST = 1e12
+"""Of any number: an endless time would be waited for for ever."""
+_LAST_PORT = 65_535
 
 
-def option(default: Any, help: str, unit: str = "") -> Any:  # noqa: A002 - it is the help
-    """A field with its sentence."""
+def option(
+    default: Any,
+    help: str,  # noqa: A002 - it is the help
+    unit: str = "",
+    *,
+    low: float = 0,
+    kind: str = "",
+) -> Any:
+    """A field with its sentence, the least of a number, and what a text or list must hold."""
+    meta = {"help": help, "unit": unit, "low": low, "kind": kind}
     if isinstance(default, (list, dict)):
-        return field(default_factory=lambda: type(default)(default), metadata=_meta(help, unit))
-    return field(default=default, metadata=_meta(help, unit))
-
-
-def _meta(help: str, unit: str) -> dict[str, str]:  # noqa: A002
-    return {"help": help, "unit": unit}
+        return field(default_factory=lambda: type(default)(default), metadata=meta)
+    return field(default=default, metadata=meta)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,29 +68,39 @@ class Mute:
 class Settings:
     """All settings of a process."""
 
-    otlp_grpc: str = option("127.0.0.1:4317", "address of OTLP/gRPC; empty for none")
-    otlp_http: str = option("127.0.0.1:4318", "address of OTLP/HTTP; empty for none")
-    admin: str = option("127.0.0.1:9777", "address of metrics, API and page")
+    otlp_grpc: str = option(
+        "127.0.0.1:4317", "address of OTLP/gRPC; empty for none", kind="address"
+    )
+    otlp_http: str = option(
+        "127.0.0.1:4318", "address of OTLP/HTTP; empty for none", kind="address"
+    )
+    admin: str = option(
+        "127.0.0.1:9777", "address of metrics, API and page; empty for none", kind="address"
+    )
     forward: str = option("", "upstream for the same bytes: http://…, https://…, grpc://host:port")
-    forward_headers: dict[str, str] = option({}, "headers sent to the upstream")
+    forward_headers: dict[str, str] = option({}, "headers sent to the upstream", kind="texts")
     forward_queue_bytes: int = option(64 * MIB, "requests that may wait for the upstream", "bytes")
     state: str = option("", "sqlite file for findings and counters; empty: kept in memory")
     quiet_s: float = option(10.0, "a trace is closed when no span of it came for so long", "s")
     max_age_s: float = option(60.0, "or when its first span came so long ago", "s")
-    max_spans: int = option(50_000, "or when it has so many spans", "spans")
-    max_rows: int = option(1_000_000, "spans held before more are refused", "spans")
+    max_spans: int = option(50_000, "or when it has so many spans", "spans", low=1)
+    max_rows: int = option(1_000_000, "spans held before more are refused", "spans", low=1)
     max_skew_s: float = option(600.0, "event time is held so close to arrival", "s")
-    judge_interval_s: float = option(5.0, "time between judgements", "s")
-    horizon_s: float = option(900.0, "how far back a judgement looks", "s")
-    max_body_bytes: int = option(20 * MIB, "largest request, also when inflated", "bytes")
-    max_pending_bytes: int = option(64 * MIB, "requests that wait to be decoded", "bytes")
+    judge_interval_s: float = option(5.0, "time between judgements", "s", low=0.01)
+    horizon_s: float = option(900.0, "how far back a judgement looks", "s", low=1)
+    max_body_bytes: int = option(20 * MIB, "largest request, also when inflated", "bytes", low=1)
+    max_pending_bytes: int = option(64 * MIB, "requests that wait to be decoded", "bytes", low=1)
     grace_s: float = option(10.0, "time to finish after SIGTERM", "s")
     service_graph: bool = option(default=False, help="export traces_service_graph_* as Tempo does")
     red_metrics: bool = option(default=False, help="export traces_spanmetrics_* as Tempo does")
-    max_series: int = option(5_000, "series per metric; the rest is counted as `other`", "series")
-    actor_attributes: list[str] = option([], "attributes that name the actor, before user.id …")
-    select: list[str] = option([], "codes or prefixes of rules to run; empty: all")
-    ignore: list[str] = option([], "codes or prefixes of rules not to run")
+    max_series: int = option(
+        5_000, "series per metric; the rest is counted as `other`", "series", low=1
+    )
+    actor_attributes: list[str] = option(
+        [], "attributes that name the actor, before user.id …", kind="texts"
+    )
+    select: list[str] = option([], "codes or prefixes of rules to run; empty: all", kind="texts")
+    ignore: list[str] = option([], "codes or prefixes of rules not to run", kind="texts")
     rules: dict[str, Any] = option({}, "knobs by code, with `overrides` by service and operation")
     mute: list[dict[str, Any]] = option([], "findings to mute: reason, expires, code, service …")
 
@@ -145,10 +162,10 @@ def load(
 
 def _read(path: str) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(Path(path).read_text())
+        found = yaml.safe_load(Path(path).read_text("utf-8"))
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a UnicodeDecodeError is a ValueError
         raise SettingsError(f"{path}: {error}") from None
     if found is None:
         return {}
@@ -158,16 +175,34 @@ def _read(path: str) -> dict[str, Any]:
 
 
 def _checked(values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    known = {f.name: _default(f) for f in fields(Settings)}
+    known = {f.name: f for f in fields(Settings)}
     for name, value in values.items():
         if name not in known:
             names = ", ".join(known)
             raise SettingsError(f"{where}: unknown setting {name!r}; known: {names}")
-        wanted = type(known[name])
+        wanted = type(_default(known[name]))
         fits = isinstance(value, (int, float)) if wanted is float else isinstance(value, wanted)
         if not fits or (isinstance(value, bool) and wanted is not bool):
             raise SettingsError(f"{where}: {name} must be {wanted.__name__}, not {value!r}")
+        if right := _wanted_instead(value, known[name].metadata):
+            raise SettingsError(f"{where}: {name} must be {right}, not {value!r}")
     return dict(values)
+
+
+def _wanted_instead(value: Any, meta: Mapping[str, Any]) -> str:
+    """What a value of the right type should have been; empty when it is that."""
+    if isinstance(value, (int, float)):
+        fits = meta["low"] <= value <= _MOST  # written so that nan does not fit
+        return "" if fits else f"a number from {meta['low']:g} on"
+    if meta["kind"] == "texts":
+        held = value.values() if isinstance(value, dict) else value
+        return "" if all(isinstance(v, str) for v in held) else "texts"
+    if meta["kind"] == "address" and value:
+        host, _, port = value.rpartition(":")
+        # gRPC takes 99999 for a port, modulo 65536.
+        fits = bool(host) and port.isascii() and port.isdigit() and int(port) <= _LAST_PORT
+        return "" if fits else "host:port"
+    return ""
 
 
 def _default(known: Any) -> Any:
@@ -196,6 +231,8 @@ def _check_rules(settings: Settings) -> None:
         if not isinstance(knobs, dict) or not isinstance(knobs.get("overrides", []), list):
             raise SettingsError(f"rules.{code}: wanted knobs and a list `overrides`")
         for entry in knobs.get("overrides", []):
+            if not isinstance(entry, dict) or not {"service", "operation"} & set(entry):
+                raise SettingsError(f"rules.{code}.overrides: each needs a service or an operation")
             changes = {k: v for k, v in entry.items() if k not in ("service", "operation")}
             override(codes[code].Settings(), changes, f"rules.{code}.overrides")
         settings.lookup(codes[code], "", "")
@@ -211,6 +248,9 @@ def _check_mute(entry: Any) -> None:
     unknown = set(entry) - {f.name for f in fields(Mute)}
     if unknown:
         raise SettingsError(f"mute: unknown {sorted(unknown)}; known: {names}")
+    for name in set(entry) - {"expires"}:
+        if not isinstance(entry[name], str):
+            raise SettingsError(f"mute: {name} must be str, not {entry[name]!r}")
     try:
         dt.date.fromisoformat(str(entry.get("expires", "2000-01-01")))
     except ValueError:

@@ -37,6 +37,7 @@ def serve(
     import os
 
     os.environ.setdefault("POLARS_MAX_THREADS", "1")  # before Polars: one worker uses it
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what matters is said by us, in one line
     import logging
 
     from collector.service import Addresses, Service, StartError
@@ -59,7 +60,8 @@ def serve(
         typer.echo(
             f"OTLP/HTTP  http://{at.otlp_http}" if at.otlp_http else "OTLP/HTTP  off", err=True
         )
-        typer.echo(f"findings   http://{at.admin}/  (metrics: /metrics, API: /docs)", err=True)
+        pages = f"http://{at.admin}/  (metrics: /metrics, API: /docs)" if at.admin else "off"
+        typer.echo(f"findings   {pages}", err=True)
 
     try:
         service = Service(load(config, os.environ, flags))

@@ -38,6 +38,7 @@ _BLOCK = 1 << 20
 _ZSTD_BLOCK = 1 << 14
 """Compressed bytes at a time: zstd expands at most some thousand times, so memory is bounded."""
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_BLANK = b"\xef\xbb\xbf \t\r\n"
 _FIELD_1 = 0x0A  # protobuf: field 1, length-delimited: resource_spans
 
 _DAMAGE: tuple[type[Exception], ...] = (
@@ -177,7 +178,7 @@ def _read(path: str, raw: _Counted, decoders: _Decoders) -> Iterator[Decoded]:
     start = content.peek()
     if not start:
         return
-    if _is_json(start):
+    if _is_json(start) or not start.strip(_BLANK):
         yield from _json(content, decoders.json)
     elif start[0] == _FIELD_1:
         body = content.rest(MAX_DOCUMENT_BYTES)
@@ -192,7 +193,7 @@ def _gunzipped(stream: Any) -> Any:
 
 def _is_json(start: bytes) -> bool:
     """Whether text begins here. Protobuf may begin so too, but goes on in bytes."""
-    begins = start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
+    begins = start.lstrip(_BLANK)[:1] in (b"{", b"[")
     return begins and not _CONTROL.search(start[:256])
 
 
@@ -250,7 +251,7 @@ def _json(content: _Content, decoder: JsonDecoder) -> Iterator[Decoded]:
         if len(line) > MAX_REQUEST_BYTES:
             limit = MAX_REQUEST_BYTES // 2**20
             raise content.broken(start, f"a line of more than {limit} MiB")
-        body = line.strip(b"\xef\xbb\xbf \t\r\n")
+        body = line.strip(_BLANK)
         if not body:
             continue
         if first and not _is_whole(body):

@@ -43,7 +43,7 @@ class _Value(msgspec.Struct, rename=_CAMEL):
 
 
 class _Pair(msgspec.Struct):
-    key: str = ""
+    key: str | None = None
     value: _Value | None = None
 
 
@@ -216,10 +216,11 @@ def _integer(written: float | str | None) -> int:
 def _attributes(pairs: list[_Pair] | None, wanted: Wanted | None) -> Attributes:
     found: Attributes = {}
     for pair in pairs or ():
-        if pair.value is not None and (wanted is None or wanted(pair.key)):
+        key = pair.key or ""
+        if pair.value is not None and (wanted is None or wanted(key)):
             value = _value(pair.value)
             if value is not None:
-                found[pair.key] = value
+                found[key] = value
     return found
 
 

@@ -360,3 +360,29 @@ def test_a_huge_value_is_cut_and_a_missing_service_named() -> None:
 
     assert texts.text(decoded.frame["service"][0]) == "unknown_service"
     assert texts.text(decoded.frame["label"][0]) == "SELECT"
+
+
+@pytest.mark.parametrize("where", ["span", "pair", "event", "resource", "scope"])
+def test_null_fields_are_absent_fields(where: str) -> None:
+    """As protobuf's own JSON mapping reads them."""
+    document = json.loads(as_json(request_of([{}])))
+    resource = document["resourceSpans"][0]
+    scope = resource["scopeSpans"][0]
+    span = scope["spans"][0]
+    match where:
+        case "span":
+            kept = ("traceId", "spanId", "startTimeUnixNano", "endTimeUnixNano")
+            span.update(dict.fromkeys(set(span) - set(kept)))
+        case "pair":
+            span["attributes"] = [{"key": None, "value": None}, {"key": None, "value": {}}]
+        case "event":
+            span["events"] = [{"name": None, "attributes": None, "timeUnixNano": None}]
+            span["links"] = [{"traceId": None, "spanId": None}]
+        case "resource":
+            resource["resource"] = None
+        case "scope":
+            scope["scope"] = None
+
+    decoded = otlpjson.decode_traces(json.dumps(document).encode(), Texts())
+
+    assert (decoded.frame.height, decoded.rejected) == (1, {})
