@@ -132,23 +132,9 @@ class SpanRows:
             return
         start, duration = self._times(part.start_ns, part.end_ns)
         a = part.attributes
-        n, label, category, *told = self._classify(part.name, part.kind, a)
-        (
-            system,
-            namespace,
-            operation,
-            target,
-            predicate,
-            shape,
-            values,
-            key,
-            peer,
-            route,
-            path,
-            entity,
-            repeat,
-            traits,
-        ) = told
+        # `work`: system, namespace, operation, target, predicate, shape, values and key.
+        classified = self._classify(part.name, part.kind, a)
+        name, label, category, *work, peer, route, path, entity, repeat, traits = classified
         http_status = _first_number(a, _HTTP_STATUS, 999)
         rpc_status = _rpc_status(a)
         actor = first(a, self._actors)
@@ -163,21 +149,14 @@ class SpanRows:
                 *self._resource,
                 self._scope,
                 part.kind if 0 <= part.kind < len(KINDS) else 0,
-                n,
+                name,
                 label,
                 start,
                 duration,
                 part.status if 0 <= part.status < len(STATUSES) else 0,
                 self._error_type(part, http_status, rpc_status),
                 category,
-                system,
-                namespace,
-                operation,
-                target,
-                predicate,
-                shape,
-                values,
-                key,
+                *work,
                 _hit(a),
                 peer,
                 http_status,
