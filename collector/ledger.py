@@ -53,7 +53,7 @@ class Ledger:
         self._cases = {c.finding.fingerprint: c for c in cases}
 
     def cases(self) -> list[Case]:
-        """All cases, the active ones first, then by severity and cost."""
+        """All cases, the active ones first, then in the order of the engine: severity and cost."""
         rank = {"critical": 0, "warning": 1, "info": 2}
         return sorted(
             self._cases.values(),
@@ -61,6 +61,9 @@ class Ledger:
                 not c.active,
                 rank[c.finding.severity],
                 -c.finding.wasted_ns,
+                c.finding.code,
+                c.finding.service,
+                c.finding.operation,
                 c.finding.fingerprint,
             ),
         )
