@@ -9,16 +9,22 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 import random
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import grpc
 import httpx
 from google.protobuf.json_format import ParseDict, ParseError
+from google.protobuf.message import DecodeError
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
@@ -28,20 +34,26 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from collector.receive.bodies import Refusal, inflate
 from collector.store import Counters
 
+log = logging.getLogger(__name__)
+
 FORWARDED = "spanlint_forward_requests_total"
 DROPPED = "spanlint_forward_dropped_total"
 
 _SENDERS = 4
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 30.0
+_LONGEST_ASKED_S = 300.0
+"""An upstream may ask for a pause, but not for the rest of the day."""
 _TIMEOUT_S = 10.0
 _INFLATED_BYTES = 64 * 1024 * 1024
 _RETRYABLE_HTTP = (408, 429, 502, 503, 504)
+# https://opentelemetry.io/docs/specs/otlp/#failures; RESOURCE_EXHAUSTED only with RetryInfo.
 _RETRYABLE_GRPC = (
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-    grpc.StatusCode.RESOURCE_EXHAUSTED,
-    grpc.StatusCode.ABORTED,
     grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.OUT_OF_RANGE,
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DATA_LOSS,
 )
 _METHODS = {
     "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -90,11 +102,10 @@ class _HttpUpstream:
         except httpx.HTTPError as error:
             raise _Failed(type(error).__name__, again=True) from None
         if answer.status_code >= 300:
-            wait = answer.headers.get("retry-after", "")
             raise _Failed(
                 f"http_{answer.status_code}",
                 again=answer.status_code in _RETRYABLE_HTTP,
-                after_s=float(wait) if wait.isdigit() else None,
+                after_s=retry_after_s(answer.headers.get("retry-after", ""), time.time()),
             )
 
     async def close(self) -> None:
@@ -112,11 +123,36 @@ class _GrpcUpstream:
         try:
             await self._calls[parcel.signal](body, timeout=_TIMEOUT_S, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
+            after_s = _retry_delay_s(error.trailing_metadata())
+            asked = after_s is not None and error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            again = asked or error.code() in _RETRYABLE_GRPC
             name = f"grpc_{error.code().name.lower()}"
-            raise _Failed(name, again=error.code() in _RETRYABLE_GRPC) from None
+            raise _Failed(name, again=again, after_s=after_s) from None
 
     async def close(self) -> None:
         await self._channel.close()
+
+
+def retry_after_s(written: str, now_s: float) -> float | None:
+    """Seconds to wait, of a Retry-After header: a number of seconds or an HTTP date."""
+    if written.isascii() and written.isdigit():
+        return float(written)
+    try:
+        return max(0.0, parsedate_to_datetime(written).timestamp() - now_s)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _retry_delay_s(metadata: Any) -> float | None:
+    """The delay of a RetryInfo among the details of a gRPC status; None when there is none."""
+    for name, value in metadata or ():
+        if name == "grpc-status-details-bin":
+            with suppress(DecodeError):
+                for detail in Status.FromString(value).details:
+                    info = RetryInfo()
+                    if detail.Unpack(info):
+                        return float(info.retry_delay.ToTimedelta().total_seconds())
+    return None
 
 
 def as_protobuf(parcel: Parcel) -> bytes:
@@ -183,6 +219,9 @@ class Forwarder:
             except asyncio.CancelledError:  # on its way when the grace period ended
                 self._counters.add(DROPPED, (parcel.signal, "stopped"), 1)
                 raise
+            except Exception:  # a sender that ends would send nothing any more
+                log.exception("forwarding failed")
+                self._counters.add(DROPPED, (parcel.signal, "internal"), 1)
             finally:
                 self.queued_bytes -= len(parcel.body)
                 self._queue.task_done()
@@ -195,7 +234,8 @@ class Forwarder:
             except _Failed as failed:
                 if not failed.again:
                     raise
-                await asyncio.sleep(failed.after_s or wait_s * self._dice.uniform(0.5, 1.0))
+                asked_s = min(failed.after_s or 0.0, _LONGEST_ASKED_S)
+                await asyncio.sleep(asked_s or wait_s * self._dice.uniform(0.5, 1.0))
                 wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
 
     async def stop(self, grace_s: float) -> None:
