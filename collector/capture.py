@@ -13,13 +13,14 @@ import struct
 import subprocess
 import sys
 import threading
-import zlib
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 import uvicorn
+
+from collector.receive.bodies import Refusal, inflate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,6 @@ _OTHERS = (
 )
 _JSON = b"application/json"
 _PROTOBUF = b"application/x-protobuf"
-_AUTO = 32  # zlib: detect the gzip or zlib header
 
 _Message = MutableMapping[str, Any]
 
@@ -103,12 +103,12 @@ class Receiver:
         body = await _body(receive)
         status = 200
         try:
-            if headers.get(b"content-encoding") in (b"gzip", b"deflate"):
-                body = _inflate(body)
+            encoding = headers.get(b"content-encoding", b"").decode("latin-1")
+            body = inflate(body, encoding, MAX_BODY_BYTES)
             if scope["path"] == "/v1/traces":
                 self.keep(body)
-        except (zlib.error, ValueError):
-            status = 400
+        except Refusal as refusal:
+            status = refusal.http_status
         json = headers.get(b"content-type", b"").startswith(_JSON)
         told = [(b"content-type", _JSON if json else _PROTOBUF)]
         await send({"type": "http.response.start", "status": status, "headers": told})
@@ -122,14 +122,6 @@ async def _body(receive: Callable[[], Awaitable[_Message]]) -> bytes:
         parts.append(message.get("body", b""))
         if not message.get("more_body"):
             return b"".join(parts)
-
-
-def _inflate(body: bytes) -> bytes:
-    inflater = zlib.decompressobj(zlib.MAX_WBITS | _AUTO)
-    data = inflater.decompress(body, MAX_BODY_BYTES)
-    if not inflater.eof:
-        raise ValueError("cut off, or larger than the limit")
-    return data
 
 
 class _Export(grpc.GenericRpcHandler):

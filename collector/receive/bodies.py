@@ -12,6 +12,7 @@ from collector.decode.errors import MalformedInput
 from collector.decode.model import Decoded
 
 _GZIP_BITS, _ZLIB_BITS, _RAW_BITS = 31, 15, -15
+_GZIP_MAGIC = b"\x1f\x8b"
 _STEP = 1 << 20
 
 
@@ -77,7 +78,11 @@ def _inflate(body: bytes, bits: int, limit: int) -> bytes:
             if size > limit:
                 raise too_large(limit)
             if inflater.eof:
-                return b"".join(parts)
+                left = inflater.unused_data
+                if bits != _GZIP_BITS or not left.startswith(_GZIP_MAGIC):
+                    return b"".join(parts)
+                inflater = isal_zlib.decompressobj(bits)  # RFC 1952: members follow one another
+                continue
             left = inflater.unconsumed_tail
             if not part and not left:
                 raise malformed("the compressed body is cut off")

@@ -44,6 +44,7 @@ def _export(signal: Signal, intake: Intake) -> Any:
         try:
             taken = await intake.take(signal, body)
         except Refusal as refusal:
+            intake.refused(signal, refusal)
             details = (("grpc-status-details-bin", rich_status(refusal)),)
             await context.abort(grpc_code(refusal), refusal.message, details)
         rejected = sum(taken.rejected.values())

@@ -47,6 +47,7 @@ def _endpoint(signal: Signal, intake: Intake, limit: int) -> Any:
             encoding = request.headers.get("content-encoding", "")
             taken = await intake.take(signal, body, json=is_json, encoding=encoding)
         except Refusal as refusal:
+            intake.refused(signal, refusal)
             return _refused(refusal, is_json)
         return _accepted(signal, taken, is_json)
 

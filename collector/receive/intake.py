@@ -66,15 +66,15 @@ class Intake:
     async def take(
         self, signal: Signal, body: bytes, *, json: bool = False, encoding: str = ""
     ) -> Taken:
-        """Accepts a request or raises Refusal; counted either way."""
-        try:
-            taken = await self._take(signal, body, json=json, encoding=encoding)
-        except Refusal as refusal:
-            self._counters.add(REFUSED, (signal, refusal.reason), 1)
-            raise
+        """Accepts a request, or raises Refusal, which the receiver has counted by `refused`."""
+        taken = await self._take(signal, body, json=json, encoding=encoding)
         if self._forwarder is not None:
             self._forwarder.offer(Parcel(signal, body, json=json, encoding=encoding))
         return taken
+
+    def refused(self, signal: Signal, refusal: Refusal) -> None:
+        """Counts a request that is refused, whoever refused it."""
+        self._counters.add(REFUSED, (signal, refusal.reason), 1)
 
     async def _take(self, signal: Signal, body: bytes, *, json: bool, encoding: str) -> Taken:
         if self.closed:
