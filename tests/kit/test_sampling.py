@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from detectors.kit import merge
@@ -98,6 +98,7 @@ def test_what_is_kept_of_a_subject_is_complete(subjects: list[int], most: int) -
     sample = sample_of(capped([whole], most), "subject")
 
     kept = set(sample.rows["subject"])
+    assume(kept)  # of a handful of subjects all may go, and the level with them
     expected = whole.filter(pl.col("subject").is_in(list(kept)))
     assert view(sample.rows)[1] == view(expected)[1]
     below = whole.select(pl.col("subject"), r=rank(pl.col("subject"))).unique()
