@@ -1,0 +1,71 @@
+"""The process as a neighbour: how soon it is ready, what it takes when nothing or much happens."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+from benchmarks import servers
+from benchmarks.bodies import START_NS, Body, freshen
+from benchmarks.figures import BUDGETS, Figure, Path
+from benchmarks.load import Request, over_http
+
+RATE = 20_000
+"""Spans a second under load."""
+
+
+def process_figures(
+    bodies: list[Body], path: Path, idle_s: float, load_s: float
+) -> Iterator[Figure]:
+    """Time to ready, memory and CPU when idle, memory under 20,000 spans a second."""
+    with ExitStack() as stack:
+        manager: Any = servers.spanlint(quiet_s=10.0)
+        server = stack.enter_context(manager)
+
+        def figure(name: str, unit: str, value: float, budget: str) -> Figure:
+            return Figure("process", name, unit, (value,), BUDGETS[budget][path])
+
+        yield figure("ready to receive", "s", server.ready_s, "ready s")
+        time.sleep(1)
+        yield figure("memory, idle", "MB", server.memory_mb(), "idle memory MB")
+        before = server.spent()
+        time.sleep(idle_s)
+        share = (server.spent() - before) / idle_s * 100
+        yield figure("CPU, idle, before any span", "% of a core", share, "idle CPU %")
+        if load_s:
+            peak, late = load(server, bodies, load_s)
+            name = f"memory, {RATE:,} spans/s for {load_s:.0f} s"
+            note = "the sender kept up" if late < 1 else f"the sender was {late:.0f} s late"
+            budget = BUDGETS["memory under load MB"][path]
+            yield Figure("process", name, "MB", (peak,), budget, note)
+            time.sleep(15)  # traces close, judgements go on
+            before = server.spent()
+            time.sleep(idle_s)
+            share = (server.spent() - before) / idle_s * 100
+            yield figure("CPU, idle, facts in the horizon", "% of a core", share, "idle CPU %")
+    began = time.monotonic()
+    command = [sys.executable, "-m", "collector.cli.main", "check", "--help"]
+    subprocess.run(command, cwd=servers.ROOT, check=True, stdout=subprocess.DEVNULL)
+    yield Figure("process", "spanlint check --help", "s", (time.monotonic() - began,))
+
+
+def load(server: servers.Server, bodies: list[Body], seconds: float) -> tuple[float, float]:
+    """Sends at a steady rate; peak memory in MB, and how many seconds the sender fell behind."""
+    began, round_, sent = time.monotonic(), 1_000, 0
+    late = 0.0
+    while sent < RATE * seconds:
+        round_ += 1
+        for body in bodies:
+            due = began + sent / RATE
+            late = max(late, time.monotonic() - due)
+            time.sleep(max(0.0, due - time.monotonic()))
+            shift = time.time_ns() - START_NS - 1_000_000_000
+            over_http(server.http, [Request(freshen(body, round_, shift), body.spans)])
+            sent += body.spans
+            if sent >= RATE * seconds:
+                break
+    return server.memory_mb("VmHWM"), late
