@@ -35,6 +35,7 @@ class Detector:
         self._settings = settings
         self._texts = texts
         self._rules = settings.selected()
+        self.parked: set[str] = set()
         self.window = Window(
             quiet_s=settings.quiet_s,
             max_age_s=settings.max_age_s,
@@ -117,6 +118,7 @@ class Detector:
         self._failures.update(judgement.failed.keys())
         parked = {c for c, n in self._failures.items() if n >= after}
         self._rules = tuple(r for r in self._rules if r.code not in parked)
+        self.parked |= parked
 
     def operations(self) -> set[tuple[str, str]]:
         """(service, operation) of the entries in the horizon."""

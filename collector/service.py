@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 _TICK_S = 0.5
 _PARKED_AFTER = 3
 """A rule that raises so many times in a row is left out until the next start."""
+_LIMITS = ("max_rows", "max_pending_bytes", "forward_queue_bytes")
 _COUNTED = {
     "spans": ("spanlint_spans_observed_total", ()),
     "traces": ("spanlint_traces_observed_total", ()),
@@ -227,6 +228,7 @@ class Service:
                     "When rules were last run.",
                     self._judged_at,
                 ),
+                "spanlint_open_spans": ("Spans held in open traces.", window.rows),
                 "spanlint_open_traces": ("Traces that are not closed yet.", window.open_traces),
                 "spanlint_buffer_bytes": ("Open spans, estimated.", window.buffer_bytes),
                 "spanlint_pending_bytes": ("Requests that wait to be decoded.", pending),
@@ -234,6 +236,8 @@ class Service:
                 "spanlint_texts": ("Texts that are remembered.", len(self._texts)),
             },
             facts_rows={n: f.height for n, f in self._detector.facts().frames.items()},
+            parked=frozenset(self._detector.parked),
+            limits={name: getattr(self._settings, name) for name in _LIMITS},
             max_series=self._settings.max_series,
         )
 

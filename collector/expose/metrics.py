@@ -6,9 +6,10 @@ Names and labels are part of the interface; `docs/metrics.md` lists them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
@@ -19,7 +20,8 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.samples import Exemplar
 
-from collector.expose import telemetry
+from collector.expose import cases, telemetry
+from collector.expose.cases import gauge
 from collector.ledger import OCCURRENCES, WASTED, Case
 from collector.store import Labels
 from detectors.kit.catalogue import rules
@@ -58,6 +60,22 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
 }
 """Name -> help and labels."""
+GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "spanlint_build_info": ("Always 1.", ("version",)),
+    "spanlint_rule_info": ("Always 1 for each rule.", ("code", "rule", "family", "scope")),
+    "spanlint_rule_blind": (
+        "1 where a rule cannot judge a service for want of attributes.",
+        ("code", "service_name"),
+    ),
+    "spanlint_rule_parked": (
+        "1 for a rule that failed three times in a row and is left out until the next start.",
+        ("code",),
+    ),
+    "spanlint_facts_rows": ("Rows of facts kept.", ("table",)),
+    "spanlint_limit": ("Settings that spans or requests are refused or dropped at.", ("setting",)),
+    **cases.GAUGES,
+}
+"""Name -> help and labels; the gauges without labels are made by the process (`Snapshot`)."""
 HISTOGRAMS = {
     telemetry.GRAPH_SECONDS: ("Duration of calls at the server.", ("client", "server")),
     telemetry.LATENCY: (
@@ -71,7 +89,8 @@ HISTOGRAMS = {
 class Snapshot:
     """All that a scrape shows.
 
-    counters: committed values. gauges: plain numbers by name. facts_rows: rows by table.
+    counters: committed values. gauges: plain numbers by name. facts_rows: rows by table. parked:
+    codes of rules. limits: settings by name.
     """
 
     version: str
@@ -80,6 +99,8 @@ class Snapshot:
     visibility: Iterable[Visibility]
     gauges: Mapping[str, tuple[str, float]]
     facts_rows: Mapping[str, int] = field(default_factory=dict)
+    parked: AbstractSet[str] = frozenset()
+    limits: Mapping[str, float] = field(default_factory=dict)
     max_series: int = 5_000
 
 
@@ -87,6 +108,7 @@ def render(snapshot: Snapshot, accept: str) -> tuple[bytes, str]:
     """The exposition and its content type: OpenMetrics with exemplars when asked for."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(snapshot))
+    ProcessCollector(registry=registry)
     encoder, content_type = choose_encoder(accept)
     return encoder(registry), content_type
 
@@ -97,78 +119,34 @@ class _Collector:
 
     def collect(self) -> Iterable[Metric]:
         """All metric families."""
-        yield _build(self._snapshot)
+        yield gauge("spanlint_build_info", [((self._snapshot.version,), 1)], GAUGES)
         yield _rule_info()
-        yield from _findings(self._snapshot)
-        yield _blind(self._snapshot)
+        yield from cases.families(self._snapshot.cases, self._snapshot.max_series)
+        yield from _rule_states(self._snapshot)
         yield from _counters(self._snapshot)
         yield _stages(self._snapshot)
         yield from _histograms(self._snapshot)
         for name, (text, value) in self._snapshot.gauges.items():
             yield GaugeMetricFamily(name, text, value=value)
-        rows = GaugeMetricFamily("spanlint_facts_rows", "Rows of facts kept.", labels=["table"])
-        for table, count in self._snapshot.facts_rows.items():
-            rows.add_metric([table], count)
-        yield rows
-
-
-def _build(snapshot: Snapshot) -> Metric:
-    info = GaugeMetricFamily("spanlint_build_info", "Always 1.", labels=["version"])
-    info.add_metric([snapshot.version], 1)
-    return info
+        rows = (((table,), count) for table, count in self._snapshot.facts_rows.items())
+        yield gauge("spanlint_facts_rows", rows, GAUGES)
+        limits = (((name,), limit) for name, limit in self._snapshot.limits.items())
+        yield gauge("spanlint_limit", limits, GAUGES)
 
 
 def _rule_info() -> Metric:
-    labels = ["code", "rule", "family", "scope"]
-    info = GaugeMetricFamily("spanlint_rule_info", "Always 1 for each rule.", labels=labels)
-    for rule in rules():
-        info.add_metric([rule.code, rule.name, rule.code[0], rule.scope], 1)
-    return info
+    found = (((r.code, r.name, r.code[0], r.scope), 1) for r in rules())
+    return gauge("spanlint_rule_info", found, GAUGES)
 
 
-def _findings(snapshot: Snapshot) -> Iterable[Metric]:
-    labels = ["code", "service_name", "severity"]
-    active = GaugeMetricFamily(
-        "spanlint_active_findings", "Findings that are there now.", labels=labels
-    )
-    each = GaugeMetricFamily(
-        "spanlint_finding_active",
-        "1 for each finding that is there now.",
-        labels=["code", "rule", "service_name", "operation", "fingerprint", "severity"],
-    )
-    totals: dict[tuple[str, str, str], int] = {}
-    shown = 0
-    for case in snapshot.cases:
-        finding = case.finding
-        key: tuple[str, str, str] = (finding.code, finding.service, finding.severity)
-        totals[key] = totals.get(key, 0) + case.active
-        if case.active and shown < snapshot.max_series:
-            shown += 1
-            each.add_metric(
-                [
-                    finding.code,
-                    finding.rule,
-                    finding.service,
-                    finding.operation,
-                    finding.fingerprint,
-                    finding.severity,
-                ],
-                1,
-            )
-    for labelled, count in sorted(totals.items()):
-        active.add_metric(list(labelled), count)
-    return (active, each)
-
-
-def _blind(snapshot: Snapshot) -> Metric:
-    blind = GaugeMetricFamily(
-        "spanlint_rule_blind",
-        "1 where a rule cannot judge a service for want of attributes.",
-        labels=["code", "service_name"],
-    )
-    for row in list(snapshot.visibility)[: snapshot.max_series]:
-        blind.add_metric([row.code, row.service], int(row.state == "blind"))
-    return blind
+def _rule_states(snapshot: Snapshot) -> Iterable[Metric]:
+    parked = (((r.code,), int(r.code in snapshot.parked)) for r in rules())
+    yield gauge("spanlint_rule_parked", parked, GAUGES)
+    blind: dict[Labels, int] = {}
+    for row in snapshot.visibility:
+        key = (row.code, row.service)
+        blind[key] = max(blind.get(key, 0), row.state == "blind")
+    yield gauge("spanlint_rule_blind", list(blind.items())[: snapshot.max_series], GAUGES)
 
 
 def _counters(snapshot: Snapshot) -> Iterable[Metric]:
@@ -184,10 +162,10 @@ def _counters(snapshot: Snapshot) -> Iterable[Metric]:
         yield family
 
 
-def _exemplars(cases: Iterable[Case]) -> dict[Labels, Exemplar]:
+def _exemplars(found_cases: Iterable[Case]) -> dict[Labels, Exemplar]:
     """The worst trace of the last finding, by the labels of the occurrences."""
     found: dict[Labels, Exemplar] = {}
-    for case in cases:
+    for case in found_cases:
         finding = case.finding
         if finding.exemplars:
             key = (finding.code, finding.service, finding.operation)

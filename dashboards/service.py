@@ -1,0 +1,207 @@
+"""*Service*: rate, errors, duration of one service, its findings, and what it depends on."""
+
+from __future__ import annotations
+
+from dashboards.common import (
+    DATASOURCE,
+    FINDINGS,
+    INSTANCE,
+    JAEGER,
+    JOB,
+    MARKS,
+    RED,
+    RED_JOB,
+    RULE,
+    SERVICE,
+    SEVERE,
+    SEVERITY,
+    SPANLINT,
+    TEMPO,
+    TRACES,
+    findings_table,
+    rate,
+)
+from dashboards.model import Color, Dashboard, Panel, Query, Row
+
+_OWN = f'{RED}, service=~"$service"'
+_CALLS = "traces_spanmetrics_calls_total"
+_OUT = f'{RED}, client=~"$service"'
+_IN = f'{RED}, server=~"$service"'
+_GRAPH = "traces_service_graph_request"
+_ERRORS: tuple[tuple[float | None, Color], ...] = ((None, "green"), (0.01, "orange"), (0.05, "red"))
+
+
+def quantile(q: float, metric: str, selector: str, *by: str) -> str:
+    """A quantile of a histogram in seconds."""
+    return f"histogram_quantile({q}, {rate(f'{metric}_bucket', selector, 'le', *by)})"
+
+
+def failed_share(selector: str, *by: str) -> str:
+    """Failed calls of all calls between services; 0 where none failed."""
+    failed = rate(f"{_GRAPH}_failed_total", selector, *by)
+    every = rate(f"{_GRAPH}_total", selector, *by)
+    return f"({failed} or 0 * {every}) / ({every} > 0)"
+
+
+def _red() -> Row:
+    errors = rate(_CALLS, f'{_OWN}, status_code="STATUS_CODE_ERROR"', "span_name")
+    every = rate(_CALLS, _OWN, "span_name")
+    return Row(
+        "Rate, errors, duration",
+        (
+            Panel(
+                "Requests",
+                "Entries per second by operation. A drop to nothing is an outage upstream, a "
+                "sudden rise a retry storm: see *Failures*.",
+                "timeseries",
+                (Query(rate(_CALLS, _OWN, "service", "span_name"), "{{service}} {{span_name}}"),),
+                unit="reqps",
+            ),
+            Panel(
+                "Failed requests",
+                "Share of entries that ended in an error. Red from 5 %: open *Failures* to see "
+                "whether it starts here or comes from a dependency.",
+                "timeseries",
+                (Query(f"({errors} or 0 * {every}) / ({every} > 0)", "{{span_name}}"),),
+                unit="percentunit",
+                maximum=1,
+                thresholds=_ERRORS,
+            ),
+            Panel(
+                "Duration",
+                "Median and 95th percentile of entries. When only the 95th rises, look at the "
+                "findings that grow with data; when both do, at a dependency.",
+                "timeseries",
+                tuple(
+                    Query(quantile(q, "traces_spanmetrics_latency", _OWN, "service"), legend)
+                    for q, legend in ((0.5, "{{service}} p50"), (0.95, "{{service}} p95"))
+                ),
+                unit="s",
+            ),
+        ),
+    )
+
+
+def _findings() -> Row:
+    return Row(
+        "Findings",
+        (
+            findings_table(
+                SEVERE,
+                "Findings of this service",
+                "The most costly first; the fingerprint leads to waterfall, evidence and fix.",
+            ),
+            Panel(
+                "Requests in which a finding showed",
+                "Per second and operation; a click on a dot opens the worst trace.",
+                "timeseries",
+                (
+                    Query(
+                        rate("spanlint_occurrences_total", FINDINGS, "code", "operation"),
+                        "{{code}} {{operation}}",
+                        exemplar=True,
+                    ),
+                ),
+                unit="reqps",
+                width=12,
+                links=TRACES,
+            ),
+            Panel(
+                "Time that fixes would save",
+                "Seconds of requests' time per second, by rule.",
+                "timeseries",
+                (Query(rate("spanlint_wasted_seconds_total", FINDINGS, "code"), "{{code}}"),),
+                unit="s",
+                width=12,
+                stacked=True,
+            ),
+        ),
+    )
+
+
+def _dependencies() -> Row:
+    return Row(
+        "Dependencies",
+        (
+            Panel(
+                "Calls to each dependency",
+                "Calls per second that this service makes. Compare with its requests: a ratio "
+                "that grows with data is an N+1.",
+                "timeseries",
+                (
+                    Query(
+                        rate(f"{_GRAPH}_total", _OUT, "client", "server"),
+                        "{{client}} → {{server}}",
+                    ),
+                ),
+                unit="reqps",
+            ),
+            Panel(
+                "Failed calls",
+                "Share of calls that fail, by dependency. Red from 5 %: does this service have a "
+                "time-out, a fallback, a breaker for it?",
+                "timeseries",
+                (Query(failed_share(_OUT, "client", "server"), "{{client}} → {{server}}"),),
+                unit="percentunit",
+                maximum=1,
+                thresholds=_ERRORS,
+            ),
+            Panel(
+                "Duration of calls, 95th percentile",
+                "At the dependency where it is traced, else as this service waited.",
+                "timeseries",
+                (
+                    Query(
+                        quantile(0.95, f"{_GRAPH}_server_seconds", _OUT, "client", "server"),
+                        "{{client}} → {{server}}",
+                    ),
+                ),
+                unit="s",
+            ),
+            Panel(
+                "Who calls this service",
+                "Calls per second by caller. A caller that is new here is a dependency that "
+                "nobody may have planned for.",
+                "timeseries",
+                (Query(rate(f"{_GRAPH}_total", _IN, "client", "server"), "{{client}} → {{server}}"),),
+                unit="reqps",
+                width=12,
+            ),
+            Panel(
+                "Calls per request",
+                "Outgoing calls by entry of this service: 1 is healthy for most, 20 is a loop. "
+                "When it doubles while errors rise, retries multiply.",
+                "timeseries",
+                (
+                    Query(
+                        f'label_replace({rate(f"{_GRAPH}_total", _OUT, "client")}, '
+                        '"service", "$1", "client", "(.*)") / on (service) group_left '
+                        f"({rate(_CALLS, _OWN, 'service')} > 0)",
+                        "{{service}}",
+                    ),
+                ),
+                width=12,
+            ),
+        ),
+    )
+
+
+DASHBOARD = Dashboard(
+    uid="spanlint-service",
+    title="spanlint / Service",
+    description="One service: rate, errors, duration, findings, dependencies.",
+    variables=(
+        DATASOURCE,
+        JOB,
+        INSTANCE,
+        SERVICE,
+        RULE,
+        SEVERITY,
+        RED_JOB,
+        SPANLINT,
+        TEMPO,
+        JAEGER,
+    ),
+    rows=(_red(), _findings(), _dependencies()),
+    annotations=MARKS,
+)
