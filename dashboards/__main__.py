@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from dashboards.common import REPOSITORY
-from dashboards.files import generated
+from dashboards.files import RUNBOOK, generated, runbook_page
 
 _HERE = Path(__file__).parent / "generated"
 
@@ -21,6 +21,8 @@ def main() -> None:
     for old in chosen.into.rglob("*"):
         if old.is_file() and str(old.relative_to(chosen.into)) not in files:
             old.unlink()
+    if chosen.into == _HERE:
+        (_HERE.parents[1] / RUNBOOK).write_text(runbook_page(), "utf-8")
     for name, text in files.items():
         path = chosen.into / name
         path.parent.mkdir(parents=True, exist_ok=True)

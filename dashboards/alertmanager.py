@@ -1,4 +1,4 @@
-"""An example for Alertmanager: routes by severity, and what keeps quiet when something worse is known."""
+"""An example for Alertmanager: routes by severity, silence where something worse is known."""
 
 from __future__ import annotations
 

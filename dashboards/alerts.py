@@ -12,7 +12,7 @@ from dashboards.model import Alert, Group
 
 _FINDING = "code, rule, service_name, operation, fingerprint"
 _RULE_PAGE = "{docs}/docs/rules/{{ $labels.code }}.md"
-_OPERATING = "{docs}/docs/operating.md"
+_RUNBOOK = "{docs}/docs/alerts.md"
 _WHERE = "{{ $labels.service_name }} {{ $labels.operation }}"
 _JOB = "spanlint ({{ $labels.job }})"
 
@@ -30,7 +30,7 @@ def _family(family: Family) -> tuple[Alert, ...]:
         return Alert(
             name=f"Spanlint{words.alert}{suffix}",
             expr=f"count by ({_FINDING}) (spanlint_finding_active"
-            f'{{{family.matcher}, severity{severities}}}) > 0',
+            f"{{{family.matcher}, severity{severities}}}) > 0",
             hold="1m" if paging else "5m",
             keep="5m" if paging else "15m",
             severity="critical" if paging else "warning",
@@ -48,10 +48,9 @@ def _family(family: Family) -> tuple[Alert, ...]:
     )
 
 
-def _findings() -> Group:
-    return Group(
-        "spanlint-finding-alerts", tuple(a for family in families() for a in _family(family))
-    )
+def by_family() -> tuple[tuple[Alert, ...], ...]:
+    """The alerts of findings, as the catalogue orders families."""
+    return tuple(_family(family) for family in families())
 
 
 def _health(  # noqa: PLR0913 - an alert is all of these
@@ -61,7 +60,7 @@ def _health(  # noqa: PLR0913 - an alert is all of these
     severity: str,
     summary: str,
     description: str,
-    anchor: str,
+    meaning: str,
 ) -> Alert:
     return Alert(
         name=name,
@@ -70,8 +69,9 @@ def _health(  # noqa: PLR0913 - an alert is all of these
         keep="10m",
         severity=severity,  # type: ignore[arg-type]
         summary=summary,
-        description=description,
-        runbook=f"{_OPERATING}#{anchor}",
+        description=f"{description} {meaning}",
+        meaning=meaning,
+        runbook=f"{_RUNBOOK}#{name.lower()}",
         labels=(("family", "health"),),
     )
 
@@ -90,9 +90,9 @@ HEALTH = Group(
             "10m",
             "warning",
             "No spanlint is scraped",
-            "For 10 minutes Prometheus has had no sample of any spanlint: it is down, or its "
-            "scrape configuration is gone. No finding can be opened or resolved.",
-            "absent",
+            "For 10 minutes Prometheus has had no sample of any spanlint.",
+            "It is down, or its scrape configuration is gone: no finding is opened or resolved. "
+            "Look at the targets of Prometheus, then at the log of spanlint.",
         ),
         _health(
             "SpanlintRefusing",
@@ -102,9 +102,10 @@ HEALTH = Group(
             "warning",
             f"{_JOB} refuses {{{{ $labels.signal }}}}: {{{{ $labels.reason }}}}",
             "{{ $labels.instance }} refuses {{ $value | humanize }} requests per second with "
-            "reason {{ $labels.reason }}. `overloaded` is load: raise the limits, add an instance "
-            "or sample. Other reasons are an exporter that sends what cannot be read.",
-            "refusing",
+            "reason {{ $labels.reason }}.",
+            "Reason `overloaded` is load: raise `max_rows` and `max_pending_bytes`, or shard by "
+            "trace id. The others are an exporter that sends what cannot be read: its log names "
+            "the answer that it got.",
         ),
         _health(
             "SpanlintNoSpans",
@@ -112,20 +113,20 @@ HEALTH = Group(
             "20m",
             "warning",
             f"{_JOB} receives no spans",
-            "No instance of {{ $labels.job }} received a span for half an hour. Exporters point "
-            "elsewhere, or nothing runs. Findings are neither opened nor resolved meanwhile.",
-            "no-spans",
+            "No instance of {{ $labels.job }} received a span for half an hour.",
+            "Exporters point elsewhere, their requests are refused, or nothing runs. Findings are "
+            "neither opened nor resolved meanwhile. Where nights are quiet, mute it by a time "
+            "interval of Alertmanager.",
         ),
         _health(
             "SpanlintNotJudging",
-            "time() - max by (job, instance) "
-            "(spanlint_last_judgement_timestamp_seconds > 0) > 120",
+            "time() - max by (job, instance) (spanlint_last_judgement_timestamp_seconds > 0) > 120",
             "5m",
             "critical",
             "{{ $labels.instance }} has stopped judging",
-            "The last judgement of {{ $labels.instance }} is {{ $value | humanizeDuration }} old. "
-            "It is overloaded or stuck: what it shows is old. See its log, then restart it.",
-            "not-judging",
+            "The last judgement of {{ $labels.instance }} is {{ $value | humanizeDuration }} old.",
+            "Rules are judged every few seconds, so that it is stuck or far too busy, and what it "
+            "shows is old. See its log; restart it: findings survive when `state` is set.",
         ),
         _health(
             "SpanlintRuleParked",
@@ -133,9 +134,9 @@ HEALTH = Group(
             "1m",
             "warning",
             "Rule {{ $labels.code }} is parked on {{ $labels.instance }}",
-            "{{ $labels.code }} failed three times in a row and is left out until the next start. "
-            "The log has the traceback; please report it with that.",
-            "parked-rule",
+            "{{ $labels.code }} failed three times in a row.",
+            "The rule has a defect and is left out until the next start; the others go on. The "
+            "log has the traceback: please report it with that.",
         ),
         _health(
             "SpanlintRuleFailing",
@@ -144,8 +145,9 @@ HEALTH = Group(
             "warning",
             "Rule {{ $labels.code }} fails now and then",
             "{{ $labels.code }} raised in {{ $value | humanize }} judgements per second of "
-            "{{ $labels.job }}; its findings are kept as they were. The log has the traceback.",
-            "failing-rule",
+            "{{ $labels.job }}.",
+            "The rule has a defect; its findings are kept as they were. The log has the "
+            "traceback: please report it with that.",
         ),
         _health(
             "SpanlintBlind",
@@ -154,9 +156,9 @@ HEALTH = Group(
             "1h",
             "info",
             "{{ $value }} rules cannot see {{ $labels.service_name }}",
-            "Spans of {{ $labels.service_name }} lack what {{ $value }} rules need: no finding "
-            "there means nothing. `spanlint doctor` and /api/v1/visibility name the setting.",
-            "blind",
+            "Spans of {{ $labels.service_name }} lack what {{ $value }} rules need.",
+            "No finding there means nothing. `spanlint doctor --url …` and /api/v1/visibility name "
+            "the setting of the instrumentation that reveals it.",
         ),
         _health(
             "SpanlintSpansLate",
@@ -164,9 +166,9 @@ HEALTH = Group(
             "15m",
             "warning",
             f"{_JOB}: spans come after their traces were closed",
-            "{{ $value | humanizePercentage }} of spans are late: traces are judged in parts, "
-            "and repeats may be missed. Raise `quiet_s`, or find the exporter that holds spans back.",
-            "late-spans",
+            "{{ $value | humanizePercentage }} of spans are late.",
+            "Traces are judged in parts, and repeats may be missed. Raise `quiet_s`, or find the "
+            "exporter that holds spans back for longer than that.",
         ),
         _health(
             "SpanlintSpansLeftOut",
@@ -175,9 +177,9 @@ HEALTH = Group(
             "15m",
             "warning",
             f"{_JOB} leaves out broken spans",
-            "{{ $value | humanizePercentage }} of spans cannot be used (broken ids and the like); "
-            "`reason` of spanlint_spans_refused_total says why. It is an exporter's bug.",
-            "left-out-spans",
+            "{{ $value | humanizePercentage }} of spans cannot be used.",
+            "Their ids or times are broken: the label `reason` of spanlint_spans_refused_total "
+            "says how. It is a bug of an exporter or of something between.",
         ),
         _health(
             "SpanlintForwardDropping",
@@ -185,9 +187,9 @@ HEALTH = Group(
             "10m",
             "warning",
             "{{ $labels.instance }} does not forward: {{ $labels.reason }}",
-            "{{ $value | humanize }} requests per second do not reach the upstream: telemetry is "
-            "lost behind spanlint. `queue_full` is an upstream that is too slow.",
-            "not-forwarding",
+            "{{ $value | humanize }} requests per second do not reach the upstream.",
+            "Telemetry is lost behind spanlint. Reason `queue_full` is an upstream that is down or "
+            "too slow; the others say what it answered.",
         ),
         _health(
             "SpanlintNearLimit",
@@ -196,9 +198,9 @@ HEALTH = Group(
             "10m",
             "warning",
             "{{ $labels.instance }} holds nearly as many spans as it may",
-            "{{ $value | humanizePercentage }} of `max_rows`: soon it refuses. Raise the limit, "
-            "lower `quiet_s`, or spread the load.",
-            "near-limit",
+            "It holds {{ $value | humanizePercentage }} of `max_rows`.",
+            "At the limit it refuses. Raise it if there is memory, lower `quiet_s`, or spread the "
+            "load over several instances by trace id.",
         ),
         _health(
             "SpanlintIncomplete",
@@ -207,9 +209,9 @@ HEALTH = Group(
             "30m",
             "info",
             f"{_JOB} keeps less than it sees",
-            "Tables of facts or label sets are over their caps, so that rare patterns are lost: "
-            "statements or paths that are never the same. Normalise them at the source.",
-            "incomplete",
+            "{{ $value | humanize }} rows or label sets per second are over a cap.",
+            "Rare patterns are lost, since statements, paths or span names are never the same "
+            "twice. `spanlint doctor` shows which; normalise them at the source.",
         ),
     ),
 )
@@ -217,4 +219,5 @@ HEALTH = Group(
 
 def groups() -> tuple[Group, ...]:
     """All groups of alerts."""
-    return (_findings(), HEALTH)
+    every = tuple(alert for alerts in by_family() for alert in alerts)
+    return (Group("spanlint-finding-alerts", every), HEALTH)

@@ -27,49 +27,6 @@ _ERRORS: tuple[tuple[float | None, Color], ...] = ((None, "green"), (0.01, "oran
 _COUNT: tuple[tuple[float | None, Color], ...] = ((None, "green"), (1, "red"))
 
 
-def _now() -> Row:
-    share = failed_share(_EDGES, "client", "server")
-    errors = rate(
-        "traces_spanmetrics_calls_total",
-        f'{RED}, service=~"$service", status_code="STATUS_CODE_ERROR"',
-        "service",
-    )
-    return Row(
-        "Now",
-        (
-            _stat(
-                "Failing edges",
-                "Pairs of caller and dependency where more than 5 % of calls fail. Red: the "
-                "graph shows them; the one that nothing red hangs behind is the origin.",
-                f"count({share} > 0.05) or vector(0)",
-                _COUNT,
-            ),
-            _stat(
-                "Services with failing requests",
-                "Blast radius: services whose own entries fail now. Red: find the origin first, "
-                "the others recover with it.",
-                f"count({errors} > 0) or vector(0)",
-                _COUNT,
-            ),
-            _stat(
-                "Failed calls per second",
-                "Over all edges. Each may be retried: see calls per request in *Service*.",
-                f"{rate(f'{_GRAPH}_failed_total', _EDGES)} or vector(0)",
-                ((None, "green"), (0.1, "orange"), (1, "red")),
-                unit="reqps",
-            ),
-            _stat(
-                "Failure findings",
-                "Cascades, retry storms and missing breakers that are there now. Red: open the "
-                "row below, then the rule's page.",
-                "count(max by (fingerprint) (spanlint_finding_active"
-                f'{{{FINDINGS}, code=~"F.+"}})) or vector(0)',
-                _COUNT,
-            ),
-        ),
-    )
-
-
 def _stat(
     title: str,
     description: str,
@@ -83,134 +40,174 @@ def _stat(
     )
 
 
-def _graph() -> Row:
-    named = (
-        'label_join(label_replace(label_replace({}, "source", "$1", "client", "(.*)"), '
-        '"target", "$1", "server", "(.*)"), "id", " → ", "client", "server")'
-    )
-    calls = rate(f"{_GRAPH}_total", _EDGES, "client", "server")
-    failed = failed_share(_EDGES, "client", "server")
-    return Row(
-        "Who depends on whom",
-        (
-            Panel(
-                "Service graph",
-                "Calls per second on each edge, and the share that failed. Follow the failing "
-                "edges to the service that has none behind it: that is where it began.",
-                "nodeGraph",
-                (
-                    Query(named.format(calls), instant=True),
-                    Query(named.format(failed), instant=True),
-                ),
-                width=12,
-                height=14,
-                join="id",
-                columns=(
-                    Column("id", "id"),
-                    Column("source", "source"),
-                    Column("target", "target"),
-                    Column("Value #A", "mainstat", "reqps"),
-                    Column("Value #B", "secondarystat", "percentunit"),
-                ),
-            ),
-            Panel(
-                "Edges",
-                "The same as a table, the worst first. Red from 5 %: does the caller have a "
-                "time-out, a fallback and a breaker for it?",
-                "table",
-                (
-                    Query(f"sort_desc({failed})", instant=True),
-                    Query(calls, instant=True),
-                    Query(
-                        quantile(0.95, f"{_GRAPH}_server_seconds", _EDGES, "client", "server"),
-                        instant=True,
-                    ),
-                ),
-                width=12,
-                height=14,
-                columns=(
-                    Column("client", "Caller"),
-                    Column("server", "Dependency"),
-                    Column("Value #A", "Failed", "percentunit", colored=True),
-                    Column("Value #B", "Calls", "reqps"),
-                    Column("Value #C", "95th percentile", "s"),
-                ),
-                thresholds=_ERRORS,
-            ),
+_SHARE = failed_share(_EDGES, "client", "server")
+_FAILING = rate(
+    "traces_spanmetrics_calls_total",
+    f'{RED}, service=~"$service", status_code="STATUS_CODE_ERROR"',
+    "service",
+)
+_NOW = Row(
+    "Now",
+    (
+        _stat(
+            "Failing edges",
+            "Pairs of caller and dependency where more than 5 % of calls fail. Red: the "
+            "graph shows them; the one that nothing red hangs behind is the origin.",
+            f"count({_SHARE} > 0.05) or vector(0)",
+            _COUNT,
         ),
-    )
+        _stat(
+            "Services with failing requests",
+            "Blast radius: services whose own entries fail now. Red: find the origin first, "
+            "the others recover with it.",
+            f"count({_FAILING} > 0) or vector(0)",
+            _COUNT,
+        ),
+        _stat(
+            "Failed calls per second",
+            "Over all edges. Each may be retried: see calls per request in *Service*.",
+            f"{rate(f'{_GRAPH}_failed_total', _EDGES)} or vector(0)",
+            ((None, "green"), (0.1, "orange"), (1, "red")),
+            unit="reqps",
+        ),
+        _stat(
+            "Failure findings",
+            "Cascades, retry storms and missing breakers that are there now. Red: open the "
+            "row below, then the rule's page.",
+            "count(max by (fingerprint) (spanlint_finding_active"
+            f'{{{FINDINGS}, code=~"F.+"}})) or vector(0)',
+            _COUNT,
+        ),
+    ),
+)
 
 
-def _edges() -> Row:
-    return Row(
-        "Over time",
-        (
-            Panel(
-                "Failed calls by edge",
-                "Share of calls that fail. Several edges that rise one after the other are a "
-                "cascade; the first is its origin.",
-                "timeseries",
-                (
-                    Query(
-                        failed_share(_EDGES, "client", "server"),
-                        "{{client}} → {{server}}",
-                    ),
-                ),
-                unit="percentunit",
-                maximum=1,
-                width=12,
-                thresholds=_ERRORS,
+_NAMED = (
+    'label_join(label_replace(label_replace({}, "source", "$1", "client", "(.*)"), '
+    '"target", "$1", "server", "(.*)"), "id", " → ", "client", "server")'
+)
+_CALLS = rate(f"{_GRAPH}_total", _EDGES, "client", "server")
+_FAILED = failed_share(_EDGES, "client", "server")
+_DEPENDS = Row(
+    "Who depends on whom",
+    (
+        Panel(
+            "Service graph",
+            "Calls per second on each edge, and the share that failed. Follow the failing "
+            "edges to the service that has none behind it: that is where it began.",
+            "nodeGraph",
+            (
+                Query(_NAMED.format(_CALLS), instant=True),
+                Query(_NAMED.format(_FAILED), instant=True),
             ),
-            Panel(
-                "Duration of calls by edge, 95th percentile",
-                "A dependency that slows down shows here before anything fails. Callers that "
-                "wait for it rise with it: look for the edge that rose first.",
-                "timeseries",
-                (
-                    Query(
-                        quantile(0.95, f"{_GRAPH}_server_seconds", _EDGES, "client", "server"),
-                        "{{client}} → {{server}}",
-                    ),
-                ),
-                unit="s",
-                width=12,
-            ),
-            Panel(
-                "Failed entries by service",
-                "Entries per second that ended in an error: the blast radius over time. The "
-                "service whose curve starts first is nearest to the origin.",
-                "timeseries",
-                (
-                    Query(
-                        rate(
-                            "traces_spanmetrics_calls_total",
-                            f'{RED}, service=~"$service", status_code="STATUS_CODE_ERROR"',
-                            "service",
-                        ),
-                        "{{service}}",
-                    ),
-                ),
-                unit="reqps",
-                width=12,
-                empty="no entry failed",
-            ),
-            Panel(
-                "Alerts of spanlint",
-                "What its alert rules say now and said before. Pending ones have not lasted "
-                "long enough yet.",
-                "timeseries",
-                (
-                    Query(
-                        'count by (alertname, alertstate) (ALERTS{alertname=~"Spanlint.+"})',
-                        "{{alertname}} {{alertstate}}",
-                    ),
-                ),
-                width=12,
-                stacked=True,
-                empty="no alert",
+            width=12,
+            height=14,
+            join="id",
+            columns=(
+                Column("id", "id"),
+                Column("source", "source"),
+                Column("target", "target"),
+                Column("Value #A", "mainstat", "reqps"),
+                Column("Value #B", "secondarystat", "percentunit"),
             ),
         ),
-    )
+        Panel(
+            "Edges",
+            "The same as a table, the worst first. Red from 5 %: does the caller have a "
+            "time-out, a fallback and a breaker for it?",
+            "table",
+            (
+                Query(f"sort_desc({_FAILED})", instant=True),
+                Query(_CALLS, instant=True),
+                Query(
+                    quantile(0.95, f"{_GRAPH}_server_seconds", _EDGES, "client", "server"),
+                    instant=True,
+                ),
+            ),
+            width=12,
+            height=14,
+            columns=(
+                Column("client", "Caller"),
+                Column("server", "Dependency"),
+                Column("Value #A", "Failed", "percentunit", colored=True),
+                Column("Value #B", "Calls", "reqps"),
+                Column("Value #C", "95th percentile", "s"),
+            ),
+            thresholds=_ERRORS,
+        ),
+    ),
+)
+
+
+_OVER_TIME = Row(
+    "Over time",
+    (
+        Panel(
+            "Failed calls by edge",
+            "Share of calls that fail. Several edges that rise one after the other are a "
+            "cascade; the first is its origin.",
+            "timeseries",
+            (
+                Query(
+                    failed_share(_EDGES, "client", "server"),
+                    "{{client}} → {{server}}",
+                ),
+            ),
+            unit="percentunit",
+            maximum=1,
+            width=12,
+            thresholds=_ERRORS,
+        ),
+        Panel(
+            "Duration of calls by edge, 95th percentile",
+            "A dependency that slows down shows here before anything fails. Callers that "
+            "wait for it rise with it: look for the edge that rose first.",
+            "timeseries",
+            (
+                Query(
+                    quantile(0.95, f"{_GRAPH}_server_seconds", _EDGES, "client", "server"),
+                    "{{client}} → {{server}}",
+                ),
+            ),
+            unit="s",
+            width=12,
+        ),
+        Panel(
+            "Failed entries by service",
+            "Entries per second that ended in an error: the blast radius over time. The "
+            "service whose curve starts first is nearest to the origin.",
+            "timeseries",
+            (
+                Query(
+                    rate(
+                        "traces_spanmetrics_calls_total",
+                        f'{RED}, service=~"$service", status_code="STATUS_CODE_ERROR"',
+                        "service",
+                    ),
+                    "{{service}}",
+                ),
+            ),
+            unit="reqps",
+            width=12,
+            empty="no entry failed",
+        ),
+        Panel(
+            "Alerts of spanlint",
+            "What its alert rules say now and said before. Pending ones have not lasted "
+            "long enough yet.",
+            "timeseries",
+            (
+                Query(
+                    'count by (alertname, alertstate) (ALERTS{alertname=~"Spanlint.+"})',
+                    "{{alertname}} {{alertstate}}",
+                ),
+            ),
+            width=12,
+            stacked=True,
+            empty="no alert",
+        ),
+    ),
+)
 
 
 DASHBOARD = Dashboard(
@@ -229,7 +226,7 @@ DASHBOARD = Dashboard(
         TEMPO,
         JAEGER,
     ),
-    rows=(_now(), _graph(), _edges()),
+    rows=(_NOW, _DEPENDS, _OVER_TIME),
     annotations=MARKS,
     hours=1,
 )

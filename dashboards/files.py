@@ -1,11 +1,18 @@
-"""Every generated file, by its path under `generated/`."""
+"""Every generated file, by its path under `generated/`; and the runbook of alerts."""
 
 from __future__ import annotations
 
-from dashboards import alertmanager, alerts, managed, prometheus, recording
+from dashboards import alertmanager, alerts, managed, prometheus, recording, runbook
 from dashboards.catalogue import dashboards
 from dashboards.common import REPOSITORY
 from dashboards.grafana import as_json
+
+RUNBOOK = "docs/alerts.md"
+
+
+def runbook_page() -> str:
+    """What health alerts point to, under docs/."""
+    return runbook.page(alerts.by_family())
 
 
 def generated(docs: str = REPOSITORY) -> dict[str, str]:

@@ -225,7 +225,7 @@ def _transformations(panel: Panel) -> list[Json]:
 
 def _overrides(panel: Panel) -> list[Json]:
     if panel.kind == "table":
-        return [_override(c.field, _properties(c, panel)) for c in panel.columns]
+        return [_override(c.field, _properties(c)) for c in panel.columns]
     if panel.links:
         return [_override("trace_id", {"links": [_link(link) for link in panel.links]})]
     return []
@@ -238,7 +238,7 @@ def _override(name: str, properties: Json) -> Json:
     }
 
 
-def _properties(column: Column, panel: Panel) -> Json:
+def _properties(column: Column) -> Json:
     found: Json = {"displayName": column.title}
     if column.unit:
         found["unit"] = column.unit

@@ -33,7 +33,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Where a click on a value leads; `url` may use Grafana's variables and `${__data.fields.x}`."""
+    """Where a click on a value leads; `url` may use Grafana's variables, `${__data.fields.x}`."""
 
     title: str
     url: str
@@ -148,7 +148,7 @@ class Alert:
 
     hold: how long it must be true first. keep: how long it goes on firing when it is not true any
     more, against flapping. labels of the result that identify it come from `expr`. annotations are
-    Go templates of Prometheus. paging: whether somebody should be woken.
+    Go templates of Prometheus. meaning: what it says and what to do, without values.
     """
 
     name: str
@@ -159,6 +159,7 @@ class Alert:
     summary: str
     description: str
     runbook: str
+    meaning: str = ""
     labels: tuple[tuple[str, str], ...] = ()
 
 

@@ -43,147 +43,144 @@ def failed_share(selector: str, *by: str) -> str:
     return f"({failed} or 0 * {every}) / ({every} > 0)"
 
 
-def _red() -> Row:
-    errors = rate(_CALLS, f'{_OWN}, status_code="STATUS_CODE_ERROR"', "span_name")
-    every = rate(_CALLS, _OWN, "span_name")
-    return Row(
-        "Rate, errors, duration",
-        (
-            Panel(
-                "Requests",
-                "Entries per second by operation. A drop to nothing is an outage upstream, a "
-                "sudden rise a retry storm: see *Failures*.",
-                "timeseries",
-                (Query(rate(_CALLS, _OWN, "service", "span_name"), "{{service}} {{span_name}}"),),
-                unit="reqps",
-            ),
-            Panel(
-                "Failed requests",
-                "Share of entries that ended in an error. Red from 5 %: open *Failures* to see "
-                "whether it starts here or comes from a dependency.",
-                "timeseries",
-                (Query(f"({errors} or 0 * {every}) / ({every} > 0)", "{{span_name}}"),),
-                unit="percentunit",
-                maximum=1,
-                thresholds=_ERRORS,
-            ),
-            Panel(
-                "Duration",
-                "Median and 95th percentile of entries. When only the 95th rises, look at the "
-                "findings that grow with data; when both do, at a dependency.",
-                "timeseries",
-                tuple(
-                    Query(quantile(q, "traces_spanmetrics_latency", _OWN, "service"), legend)
-                    for q, legend in ((0.5, "{{service}} p50"), (0.95, "{{service}} p95"))
-                ),
-                unit="s",
-            ),
+_FAILING = rate(_CALLS, f'{_OWN}, status_code="STATUS_CODE_ERROR"', "span_name")
+_EVERY = rate(_CALLS, _OWN, "span_name")
+_RED = Row(
+    "Rate, errors, duration",
+    (
+        Panel(
+            "Requests",
+            "Entries per second by operation. A drop to nothing is an outage upstream, a "
+            "sudden rise a retry storm: see *Failures*.",
+            "timeseries",
+            (Query(rate(_CALLS, _OWN, "service", "span_name"), "{{service}} {{span_name}}"),),
+            unit="reqps",
         ),
-    )
-
-
-def _findings() -> Row:
-    return Row(
-        "Findings",
-        (
-            findings_table(
-                SEVERE,
-                "Findings of this service",
-                "The most costly first; the fingerprint leads to waterfall, evidence and fix.",
-            ),
-            Panel(
-                "Requests in which a finding showed",
-                "Per second and operation; a click on a dot opens the worst trace.",
-                "timeseries",
-                (
-                    Query(
-                        rate("spanlint_occurrences_total", FINDINGS, "code", "operation"),
-                        "{{code}} {{operation}}",
-                        exemplar=True,
-                    ),
-                ),
-                unit="reqps",
-                width=12,
-                links=TRACES,
-            ),
-            Panel(
-                "Time that fixes would save",
-                "Seconds of requests' time per second, by rule.",
-                "timeseries",
-                (Query(rate("spanlint_wasted_seconds_total", FINDINGS, "code"), "{{code}}"),),
-                unit="s",
-                width=12,
-                stacked=True,
-            ),
+        Panel(
+            "Failed requests",
+            "Share of entries that ended in an error. Red from 5 %: open *Failures* to see "
+            "whether it starts here or comes from a dependency.",
+            "timeseries",
+            (Query(f"({_FAILING} or 0 * {_EVERY}) / ({_EVERY} > 0)", "{{span_name}}"),),
+            unit="percentunit",
+            maximum=1,
+            thresholds=_ERRORS,
         ),
-    )
-
-
-def _dependencies() -> Row:
-    return Row(
-        "Dependencies",
-        (
-            Panel(
-                "Calls to each dependency",
-                "Calls per second that this service makes. Compare with its requests: a ratio "
-                "that grows with data is an N+1.",
-                "timeseries",
-                (
-                    Query(
-                        rate(f"{_GRAPH}_total", _OUT, "client", "server"),
-                        "{{client}} → {{server}}",
-                    ),
-                ),
-                unit="reqps",
+        Panel(
+            "Duration",
+            "Median and 95th percentile of entries. When only the 95th rises, look at the "
+            "findings that grow with data; when both do, at a dependency.",
+            "timeseries",
+            tuple(
+                Query(quantile(q, "traces_spanmetrics_latency", _OWN, "service"), legend)
+                for q, legend in ((0.5, "{{service}} p50"), (0.95, "{{service}} p95"))
             ),
-            Panel(
-                "Failed calls",
-                "Share of calls that fail, by dependency. Red from 5 %: does this service have a "
-                "time-out, a fallback, a breaker for it?",
-                "timeseries",
-                (Query(failed_share(_OUT, "client", "server"), "{{client}} → {{server}}"),),
-                unit="percentunit",
-                maximum=1,
-                thresholds=_ERRORS,
-            ),
-            Panel(
-                "Duration of calls, 95th percentile",
-                "At the dependency where it is traced, else as this service waited.",
-                "timeseries",
-                (
-                    Query(
-                        quantile(0.95, f"{_GRAPH}_server_seconds", _OUT, "client", "server"),
-                        "{{client}} → {{server}}",
-                    ),
-                ),
-                unit="s",
-            ),
-            Panel(
-                "Who calls this service",
-                "Calls per second by caller. A caller that is new here is a dependency that "
-                "nobody may have planned for.",
-                "timeseries",
-                (Query(rate(f"{_GRAPH}_total", _IN, "client", "server"), "{{client}} → {{server}}"),),
-                unit="reqps",
-                width=12,
-            ),
-            Panel(
-                "Calls per request",
-                "Outgoing calls by entry of this service: 1 is healthy for most, 20 is a loop. "
-                "When it doubles while errors rise, retries multiply.",
-                "timeseries",
-                (
-                    Query(
-                        f'label_replace({rate(f"{_GRAPH}_total", _OUT, "client")}, '
-                        '"service", "$1", "client", "(.*)") / on (service) group_left '
-                        f"({rate(_CALLS, _OWN, 'service')} > 0)",
-                        "{{service}}",
-                    ),
-                ),
-                width=12,
-            ),
+            unit="s",
         ),
-    )
+    ),
+)
+
+
+_FINDINGS = Row(
+    "Findings",
+    (
+        findings_table(
+            SEVERE,
+            "Findings of this service",
+            "The most costly first; the fingerprint leads to waterfall, evidence and fix.",
+        ),
+        Panel(
+            "Requests in which a finding showed",
+            "Per second and operation; a click on a dot opens the worst trace.",
+            "timeseries",
+            (
+                Query(
+                    rate("spanlint_occurrences_total", FINDINGS, "code", "operation"),
+                    "{{code}} {{operation}}",
+                    exemplar=True,
+                ),
+            ),
+            unit="reqps",
+            width=12,
+            links=TRACES,
+        ),
+        Panel(
+            "Time that fixes would save",
+            "Seconds of requests' time per second, by rule. Fix the one on top first.",
+            "timeseries",
+            (Query(rate("spanlint_wasted_seconds_total", FINDINGS, "code"), "{{code}}"),),
+            unit="s",
+            width=12,
+            stacked=True,
+        ),
+    ),
+)
+
+
+_DEPENDENCIES = Row(
+    "Dependencies",
+    (
+        Panel(
+            "Calls to each dependency",
+            "Calls per second that this service makes. Compare with its requests: a ratio "
+            "that grows with data is an N+1.",
+            "timeseries",
+            (
+                Query(
+                    rate(f"{_GRAPH}_total", _OUT, "client", "server"),
+                    "{{client}} → {{server}}",
+                ),
+            ),
+            unit="reqps",
+        ),
+        Panel(
+            "Failed calls",
+            "Share of calls that fail, by dependency. Red from 5 %: does this service have a "
+            "time-out, a fallback, a breaker for it?",
+            "timeseries",
+            (Query(failed_share(_OUT, "client", "server"), "{{client}} → {{server}}"),),
+            unit="percentunit",
+            maximum=1,
+            thresholds=_ERRORS,
+        ),
+        Panel(
+            "Duration of calls, 95th percentile",
+            "At the dependency where it is traced, else as this service waited.",
+            "timeseries",
+            (
+                Query(
+                    quantile(0.95, f"{_GRAPH}_server_seconds", _OUT, "client", "server"),
+                    "{{client}} → {{server}}",
+                ),
+            ),
+            unit="s",
+        ),
+        Panel(
+            "Who calls this service",
+            "Calls per second by caller. A caller that is new here is a dependency that "
+            "nobody may have planned for.",
+            "timeseries",
+            (Query(rate(f"{_GRAPH}_total", _IN, "client", "server"), "{{client}} → {{server}}"),),
+            unit="reqps",
+            width=12,
+        ),
+        Panel(
+            "Calls per request",
+            "Outgoing calls by entry of this service: 1 is healthy for most, 20 is a loop. "
+            "When it doubles while errors rise, retries multiply.",
+            "timeseries",
+            (
+                Query(
+                    f"label_replace({rate(f'{_GRAPH}_total', _OUT, 'client')}, "
+                    '"service", "$1", "client", "(.*)") / on (service) group_left () '
+                    f"({rate(_CALLS, _OWN, 'service')} > 0)",
+                    "{{service}}",
+                ),
+            ),
+            width=12,
+        ),
+    ),
+)
 
 
 DASHBOARD = Dashboard(
@@ -202,6 +199,6 @@ DASHBOARD = Dashboard(
         TEMPO,
         JAEGER,
     ),
-    rows=(_red(), _findings(), _dependencies()),
+    rows=(_RED, _FINDINGS, _DEPENDENCIES),
     annotations=MARKS,
 )

@@ -1,7 +1,7 @@
 """Metrics about single findings: what is there, since when, at what cost, with which numbers.
 
-Each family is capped at `max_series` label sets, the most severe and most costly findings first; how
-many were left out is a metric as well.
+Each family is capped at `max_series` label sets, the most severe and most costly findings first;
+how many were left out is a metric as well.
 """
 
 from __future__ import annotations
