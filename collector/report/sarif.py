@@ -2,7 +2,7 @@
 
 Source: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html. A finding of a running
 system has a service and an operation, hence logical locations; where spans carry `code.file.path`
-the result points there too.
+the result points there too. What is blind is a notification: an empty list of results is not green.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collector.report.model import Report
@@ -44,8 +45,25 @@ def _invocation(report: Report) -> dict[str, Any]:
     return {
         "executionSuccessful": not report.errors and not report.failed,
         "toolExecutionNotifications": [
-            {"level": "error", "message": {"text": text}} for text in report.errors
+            *({"level": "error", "message": {"text": text}} for text in report.errors),
+            *(
+                _about(code, "error", f"failed: {why}")
+                for code, why in sorted(report.failed.items())
+            ),
+            *(
+                _about(v.code, "warning", f"blind for {v.service}: {v.reason}. Reveal: {v.reveal}")
+                for v in report.visibility
+                if v.state == "blind"
+            ),
         ],
+    }
+
+
+def _about(code: str, level: str, text: str) -> dict[str, Any]:
+    return {
+        "level": level,
+        "message": {"text": f"{code} {text}"},
+        "associatedRule": {"id": code},
     }
 
 
@@ -71,13 +89,13 @@ def _result(report: Report, finding: Finding) -> dict[str, Any]:
             }
         ]
     }
-    source = finding.details.get("code_file")
-    if source:
-        line = finding.details.get("code_line") or 1
-        location["physicalLocation"] = {
-            "artifactLocation": {"uri": str(source)},
-            "region": {"startLine": max(int(line), 1)},
-        }
+    # Code scanning refuses a result without a file: where spans name none, the service stands in.
+    source = finding.details.get("code_file") or finding.service
+    line = finding.details.get("code_line") or 1
+    location["physicalLocation"] = {
+        "artifactLocation": {"uri": quote(str(source).replace("\\", "/"))},
+        "region": {"startLine": max(int(line), 1)},
+    }
     return {
         "ruleId": finding.code,
         "level": _LEVEL[finding.severity],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import jsonschema
 import msgspec
 import pytest
 
@@ -63,6 +64,120 @@ def test_sarif_has_what_code_scanning_needs(lazy: Path) -> None:
     assert place["artifactLocation"]["uri"] == "shop/models.py"
     assert place["region"]["startLine"] == 7
     assert run["invocations"][0]["executionSuccessful"] is True
+
+
+TEXT = {
+    "type": "object",
+    "required": ["text"],
+    "properties": {"text": {"type": "string", "minLength": 1}},
+    "additionalProperties": False,
+}
+
+
+def closed(required: str, **properties: Any) -> dict[str, Any]:
+    """An object of these properties and no others."""
+    return {
+        "type": "object",
+        "required": required.split(),
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def many(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+LEVEL = {"enum": ["none", "note", "warning", "error"]}
+WORD = {"type": "string", "minLength": 1}
+SARIF = closed(
+    "version runs",
+    **{"$schema": {"type": "string", "format": "uri"}},
+    version={"const": "2.1.0"},
+    runs=many(
+        closed(
+            "tool results invocations",
+            tool=closed(
+                "driver",
+                driver=closed(
+                    "name rules",
+                    name=WORD,
+                    version=WORD,
+                    rules=many(closed("id", id=WORD, name=WORD, shortDescription=TEXT, help=TEXT))
+                    | {"uniqueItems": True},
+                ),
+            ),
+            results=many(
+                closed(
+                    "ruleId message locations",
+                    ruleId=WORD,
+                    level=LEVEL,
+                    message=TEXT,
+                    locations=many(
+                        closed(
+                            "physicalLocation",
+                            logicalLocations=many(
+                                closed("name", name=WORD, fullyQualifiedName=WORD, kind=WORD)
+                            ),
+                            physicalLocation=closed(
+                                "artifactLocation",
+                                artifactLocation=closed(
+                                    "uri",
+                                    uri={
+                                        "type": "string",
+                                        "pattern": r"^[\w.~:/?#@!$&'()*+,;=%-]+$",
+                                    },
+                                ),
+                                region=closed(
+                                    "startLine", startLine={"type": "integer", "minimum": 1}
+                                ),
+                            ),
+                        )
+                    ),
+                    partialFingerprints={"type": "object", "additionalProperties": WORD},
+                    properties={"type": "object"},
+                )
+            ),
+            invocations=many(
+                closed(
+                    "executionSuccessful",
+                    executionSuccessful={"type": "boolean"},
+                    toolExecutionNotifications=many(
+                        closed(
+                            "message",
+                            level=LEVEL,
+                            message=TEXT,
+                            associatedRule=closed("id", id=WORD),
+                        )
+                    ),
+                )
+            ),
+        )
+    ),
+)
+"""What SARIF 2.1.0 allows of what is written here; its own schema closes these objects too."""
+
+
+@pytest.mark.parametrize("which", ["lazy", "odd", "blind", "broken", "empty"])
+def test_sarif_is_valid(which: str, tmp_path: Path) -> None:
+    path = tmp_path / "recording.jsonl"
+    if which in ("lazy", "odd"):
+        text = LAZY if which == "lazy" else ODD.replace("x12", "x12  code.file.path=C:\\my[ä].py")
+        recorded(text, path)
+    elif which == "blind":
+        hidden = LAZY.replace("id = {i}", "id = %s")
+        recorded(hidden.replace("  shop  SELECT * FROM books  2..6\n", ""), path)
+    else:
+        path.write_bytes(b"{oops" if which == "broken" else b"")
+
+    log = json.loads(spanlint("check", path, "--format", "sarif").out)
+
+    jsonschema.Draft202012Validator(SARIF).validate(log)
+    invocation = log["runs"][0]["invocations"][0]
+    told = [n["message"]["text"] for n in invocation["toolExecutionNotifications"]]
+    assert invocation["executionSuccessful"] is (which != "broken")
+    assert any("byte" in t for t in told) is (which == "broken")
+    assert any("blind" in t for t in told) is (which == "blind")
 
 
 def test_github_annotations(lazy: Path, odd: Path) -> None:
