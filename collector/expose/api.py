@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 
 from collector.expose.metrics import Snapshot, render
-from collector.expose.page import page
+from collector.expose.page import POLICY, page
 from collector.ledger import Case
 from collector.report.model import finding_data, timestamp
 from collector.version import VERSION
@@ -99,7 +99,8 @@ def admin_app(source: Source) -> FastAPI:
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     async def people() -> HTMLResponse:
         snapshot = await source.snapshot()
-        return HTMLResponse(page(list(snapshot.cases), list(snapshot.visibility)))
+        shown = page(list(snapshot.cases), list(snapshot.visibility))
+        return HTMLResponse(shown, headers={"content-security-policy": POLICY})
 
     return app
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 
 from collector.ledger import Case
-from collector.report.phrases import duration
+from collector.report.phrases import count, duration
 from collector.version import VERSION
 from detectors.kit.catalogue import rules
 from detectors.kit.contract import Bar, Visibility
 
+_CODE = re.compile("`([^`]+)`")
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+"""Content-Security-Policy of the page: should an escape be forgotten, nothing runs all the same."""
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; --bar: #5b8def; --mark: #e5484d; }
 * { box-sizing: border-box; }
@@ -33,7 +37,7 @@ rect { fill: var(--bar); } rect.mark { fill: var(--mark); }
 .fix { border-left: 3px solid #30a46c; padding-left: .75rem; margin-bottom: 0; }
 code { font: 13px ui-monospace, monospace; overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: .3rem .5rem;
-  border-bottom: 1px solid var(--line); vertical-align: top; }
+  border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
 @media (max-width: 40rem) { .row { grid-template-columns: 1fr 6rem; } .row svg { grid-row: 2; } }
 """
 
@@ -65,10 +69,15 @@ def _case(case: Case) -> str:
 <span class="tag state">{escape(state)}</span> <b>{finding.code}</b> {escape(finding.rule)}</p>
 <h3>{escape(said.headline)}</h3>
 <p class="where">{escape(finding.service)} · {escape(finding.operation)} ·
-{duration(finding.wasted_ns)} wasted in {finding.occurrences} requests</p>
+{duration(finding.wasted_ns)} wasted in {count(finding.occurrences, "request")}</p>
 {_waterfall(finding.waterfall)}
 <p>{escape(said.evidence)}</p><p>Traces: {traces}</p>
-<p class="fix">{escape(said.fix)}</p></article>"""
+<p class="fix">{_with_code(said.fix)}</p></article>"""
+
+
+def _with_code(text: str) -> str:
+    """Escaped, with what stands in backticks set as code."""
+    return _CODE.sub(r"<code>\1</code>", escape(text))
 
 
 def _waterfall(bars: Sequence[Bar]) -> str:
