@@ -38,7 +38,7 @@ Progress = Callable[[int], None]
 
 @dataclass(slots=True)
 class _Tally:
-    """What is counted of spans as they are read."""
+    """What is counted of requests as they are read, and of slabs: a query has a fixed cost."""
 
     spans: int = 0
     errors: int = 0
@@ -49,12 +49,11 @@ class _Tally:
     rejected: Counter[str] = field(default_factory=Counter)
     repaired: Counter[str] = field(default_factory=Counter)
 
-    def add(self, decoded: Decoded) -> None:
+    def read(self, decoded: Decoded) -> None:
         self.rejected.update(decoded.rejected)
         self.repaired.update(decoded.repaired)
-        frame = decoded.frame
-        if not frame.height:
-            return
+
+    def add(self, frame: pl.DataFrame) -> None:
         self.spans += frame.height
         self.services.update(frame["service"].unique().to_list())
         row = frame.select(
@@ -87,9 +86,9 @@ def check_files(  # noqa: PLR0913 - each by name
     tally = _Tally()
     with Spool(int(memory_mb * 1_000_000 * _SHARE_OF_SPANS)) as spool:
         for decoded in _read(paths, texts, options, progress, errors):
-            tally.add(decoded)
+            tally.read(decoded)
             spool.add(decoded.frame)
-        facts = _observe(spool.slabs(), texts)
+        facts = _observe(spool.slabs(), texts, tally)
     return _report(facts, tally, texts, tuple(selected or rules()), lookup, errors)
 
 
@@ -119,9 +118,10 @@ def _read(
         before += last
 
 
-def _observe(slabs: Iterable[pl.DataFrame], texts: Texts) -> Facts:
+def _observe(slabs: Iterable[pl.DataFrame], texts: Texts, tally: _Tally) -> Facts:
     parts: list[Facts] = []
     for slab in slabs:
+        tally.add(slab)
         parts.append(observe(slab, texts.select))
         if len(parts) >= _MERGE_EVERY:
             parts = [merge_facts(parts)]

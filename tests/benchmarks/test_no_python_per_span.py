@@ -1,0 +1,106 @@
+"""Between columns and findings no line of Python runs once a span: only once a slab or a pattern.
+
+Lines are counted, not calls: a loop inside one function is seen too, a comprehension as well.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.bodies import START_NS, freshen, make_bodies
+from collector import check
+from collector.decode.protobuf import ProtobufDecoder
+from collector.detect import Detector
+from collector.settings import Settings
+from detectors.kit.texts import Texts
+
+FEW, MANY = 4, 20
+BODIES = make_bodies(4)
+
+
+@contextmanager
+def counting() -> Iterator[Counter[tuple[str, int]]]:
+    """Counts lines that run, in whatever package, by file and number."""
+    lines: Counter[tuple[str, int]] = Counter()
+
+    def trace(frame: Any, event: str, _: Any) -> Callable[..., Any]:
+        if event == "line":
+            lines[frame.f_code.co_filename, frame.f_lineno] += 1
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield lines
+    finally:
+        sys.settrace(before)
+
+
+def decoded(requests: int) -> list[Any]:
+    """The same patterns, however many requests: ids, times and literals differ."""
+    decoder = ProtobufDecoder(Texts())
+    bodies = [freshen(BODIES[i % len(BODIES)], i) for i in range(requests)]
+    return [decoder(body) for body in bodies]
+
+
+def lines_of_check(requests: int, monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, int]]:
+    frames = decoded(requests)
+    spans = sum(d.frame.height for d in frames)
+    monkeypatch.setattr(check, "read_files", lambda *_: iter(frames))
+    with counting() as lines:
+        report = check.check_files([__file__])
+    assert report.summary.spans == spans
+    assert report.findings
+    return lines
+
+
+def test_lines_do_not_grow_with_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines_of_check(FEW, monkeypatch)  # imports, caches, lazy tables
+    few = lines_of_check(FEW, monkeypatch)
+    many = lines_of_check(MANY, monkeypatch)
+
+    added = Counter({place: n - few[place] for place, n in many.items()})
+    worst = [f"{Path(f).name}:{n} +{more}" for (f, n), more in added.most_common(5)]
+    # A frame of spans more costs some lines; a span more costs none.
+    assert added.total() / ((MANY - FEW) * 512) < 0.1, worst
+    assert max(added.values()) < (MANY - FEW) * 512 / 10, worst
+
+
+def test_a_loop_over_spans_would_be_seen() -> None:
+    decoder = ProtobufDecoder(Texts())
+    body = BODIES[0].data
+    decoder(body)
+    with counting() as lines:
+        decoder(body)
+
+    assert lines.total() > 512 * 10
+
+
+def lines_of_detector(requests: int) -> Counter[tuple[str, int]]:
+    frames = [d.frame for d in decoded(requests)]
+    told: list[Any] = []
+    detector = Detector(Settings(max_age_s=5.0), Texts(), told.append)
+    at = START_NS / 1e9
+    with counting() as lines:
+        for frame in frames:
+            detector.accept(frame, at)
+        detector.tick(at + 20)
+        detector.judge(at + 20)
+    assert sum(facts.counts["spans"] for facts in told) == sum(f.height for f in frames)
+    return lines
+
+
+def test_lines_of_the_live_path_do_not_grow_with_spans() -> None:
+    lines_of_detector(FEW)
+    few, many = lines_of_detector(FEW), lines_of_detector(MANY)
+
+    added = Counter({place: n - few[place] for place, n in many.items()})
+    worst = [f"{Path(f).name}:{n} +{more}" for (f, n), more in added.most_common(5)]
+    assert added.total() / ((MANY - FEW) * 512) < 0.1, worst
