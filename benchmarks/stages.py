@@ -18,6 +18,7 @@ from benchmarks.bodies import START_NS, Body, as_json, freshen
 from benchmarks.figures import BUDGETS, Figure, Path, cpu_us_per, repeated
 from collector.decode.otlpjson import JsonDecoder
 from collector.decode.protobuf import ProtobufDecoder
+from collector.slabs import SLAB_ROWS
 from collector.window import Window
 from detectors.kit.catalogue import rules, tables
 from detectors.kit.contract import Context
@@ -55,10 +56,20 @@ def prepare(bodies: list[Body]) -> Material:
     texts = Texts()
     decoder = ProtobufDecoder(texts)
     frames = [decoder(body.data).frame for body in bodies]
-    slabs = windowed(frames)
+    slabs = _gathered(windowed(frames))
     assembled = [assemble(repair(slab)[0]) for slab in slabs]
     facts = [observe(slab, texts.select) for slab in slabs]
     return Material(bodies, texts, frames, slabs, assembled, facts)
+
+
+def _gathered(closed: list[pl.DataFrame]) -> list[pl.DataFrame]:
+    """Closed traces as the detector observes them when it is busy."""
+    slabs: list[list[pl.DataFrame]] = [[]]
+    for frame in closed:
+        if sum(f.height for f in slabs[-1]) + frame.height > SLAB_ROWS and slabs[-1]:
+            slabs.append([])
+        slabs[-1].append(frame)
+    return [pl.concat(parts) for parts in slabs]
 
 
 def windowed(frames: list[pl.DataFrame]) -> list[pl.DataFrame]:

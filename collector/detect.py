@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import polars as pl
 
 from collector.settings import Settings
+from collector.slabs import SLAB_ROWS
 from collector.window import Window
 from detectors.kit.contract import Context
 from detectors.kit.engine import Facts, Judgement, judge, merge_facts, observe, since
@@ -23,7 +24,8 @@ _PARTS = 16
 class Detector:
     """Keeps open traces and the facts of the horizon.
 
-    on_facts is told the facts of each slab, once.
+    Closed traces wait until there are `SLAB_ROWS` of them or somebody asks: observing a slab has
+    a fixed cost of some 15 ms. on_facts is told the facts of each slab, once.
 
     `stage_seconds`, `stage_runs`: wall seconds and runs by stage; `counts`: what facts and
     windows counted since the start, never decreasing.
@@ -43,8 +45,11 @@ class Detector:
             max_rows=settings.max_rows,
             max_skew_s=settings.max_skew_s,
         )
+        self._closed: list[pl.DataFrame] = []
+        self._closed_rows = 0
         self._facts = Facts()
         self._parts: list[Facts] = []
+        self._news = False
         self._observed: Counter[str] = Counter()
         self._overflow: Counter[str] = Counter()
         self.stage_seconds: dict[str, float] = {}
@@ -66,28 +71,46 @@ class Detector:
         self.window.add(frame, arrival_s)
 
     def tick(self, now_s: float) -> None:
-        """Closes the traces that are due and observes them."""
+        """Closes the traces that are due; observes them once there are enough."""
         with self.stage("window"):
             frames = self.window.close_due(now_s)
-        self._observe(frames)
+        for frame in frames:
+            if self._closed_rows + frame.height > SLAB_ROWS:
+                self._observe()
+            self._closed.append(frame)
+            self._closed_rows += frame.height
+        if self._closed_rows >= SLAB_ROWS:
+            self._observe()
 
     def drain(self, now_s: float) -> None:
         """Closes and observes everything."""
         with self.stage("window"):
-            frames = self.window.close_all(now_s)
-        self._observe(frames)
+            self._closed += self.window.close_all(now_s)
+        for frame in self._take_closed():
+            self._observe_slab(frame)
 
-    def _observe(self, frames: list[pl.DataFrame]) -> None:
-        for frame in frames:
-            with self.stage("observe"):
-                facts = observe(frame, self._texts.select)
-            self._observed.update(facts.counts)
-            self._on_facts(facts)
-            self._parts.append(Facts(facts.frames, facts.texts))
-            if len(self._parts) >= _PARTS:
-                self._merge()
+    def _take_closed(self) -> list[pl.DataFrame]:
+        closed, self._closed, self._closed_rows = self._closed, [], 0
+        return closed
+
+    def _observe(self) -> None:
+        """Observes what is closed, as one slab."""
+        closed = self._take_closed()
+        if closed:
+            self._observe_slab(pl.concat(closed) if len(closed) > 1 else closed[0])
+
+    def _observe_slab(self, slab: pl.DataFrame) -> None:
+        with self.stage("observe"):
+            facts = observe(slab, self._texts.select)
+        self._news = True
+        self._observed.update(facts.counts)
+        self._on_facts(facts)
+        self._parts.append(Facts(facts.frames, facts.texts))
+        if len(self._parts) >= _PARTS:
+            self._merge()
 
     def _merge(self) -> None:
+        self._observe()
         if not self._parts:
             return
         with self.stage("merge"):
@@ -96,8 +119,13 @@ class Detector:
         self._overflow.update(merged.counts)
         self._facts = Facts(merged.frames, merged.texts)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether traces were closed since the last judgement."""
+        return self._news or bool(self._closed)
+
     def facts(self) -> Facts:
-        """Merged facts of the horizon as of the last judgement, and since."""
+        """Merged facts of the horizon as of the last judgement, and of all traces closed since."""
         self._merge()
         return self._facts
 
@@ -106,6 +134,7 @@ class Detector:
         now_ns = self.window.watermark_ns(now_s)
         start_ns = now_ns - int(self._settings.horizon_s * _NS)
         self._merge()
+        self._news = False
         self._facts = since(self._facts, start_ns)
         with self.stage("judge"):
             context = Context(now_ns, start_ns, self._settings.lookup)
@@ -129,5 +158,6 @@ class Detector:
     @property
     def counts(self) -> Counter[str]:
         """Observed spans and traces, repairs, overflow; window counts as `window:…`."""
+        self._observe()
         window = {f"window:{k}": v for k, v in self.window.counts.items()}
         return self._observed + self._overflow + Counter(window)

@@ -37,6 +37,8 @@ from detectors.kit.texts import Texts
 log = logging.getLogger(__name__)
 
 _TICK_S = 0.5
+_IDLE_INTERVALS = 6
+"""Where no facts came, only every so many intervals are judged: time alone changes little."""
 _PARKED_AFTER = 3
 """A rule that raises so many times in a row is left out until the next start."""
 _LIMITS = ("max_rows", "max_pending_bytes", "forward_queue_bytes")
@@ -164,7 +166,7 @@ class Service:
             try:
                 await loop.run_in_executor(self._worker, self._tick)
                 if time.monotonic() >= next_judgement:
-                    await loop.run_in_executor(self._worker, self._judge)
+                    await loop.run_in_executor(self._worker, self._judge_news)
                     next_judgement = time.monotonic() + self._settings.judge_interval_s
             except Exception:
                 # What fails here would fail silently and end all judging: say it, and go on.
@@ -172,6 +174,12 @@ class Service:
 
     def _tick(self) -> None:
         self._detector.tick(time.time())
+
+    def _judge_news(self) -> None:
+        """Judges when facts came, and now and then when none did: findings have to resolve."""
+        idle_s = _IDLE_INTERVALS * self._settings.judge_interval_s
+        if self._detector.has_news or time.time() - self._judged_at >= idle_s:
+            self._judge()
 
     def _judge(self) -> None:
         now_s = time.time()

@@ -151,3 +151,19 @@ def test_a_rule_that_fails_is_named_the_others_go_on_and_it_is_parked(
     parked = running.judge(NOW_S + 20)
     assert not parked.failed
     assert [f.code for f in parked.findings] == ["N101"]
+
+
+def test_closed_traces_wait_to_be_observed_together() -> None:
+    spans, texts = drawn()
+    told: list[Facts] = []
+    running = detector(texts, told)
+    for number, share in enumerate(by_trace(spans, 3, 1)):
+        running.accept(share, NOW_S + 30 * number)
+        running.tick(NOW_S + 30 * number + 15)
+    assert not told, "each slab has a fixed cost"
+    assert running.has_news
+
+    running.judge(NOW_S + 100)
+
+    assert [facts.counts["spans"] for facts in told] == [spans.height]
+    assert not running.has_news

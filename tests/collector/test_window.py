@@ -143,7 +143,7 @@ def test_frames_hold_whole_traces_of_at_most_a_slab() -> None:
     for part in parts:
         window.add(part, 100)
     closed = window.close_due(200)
-    assert len(closed) == 3
+    assert len(closed) == 2
     assert all(f.height <= SLAB_ROWS for f in closed)
     keys = pl.concat([f.select("trace_hi", "trace_lo").unique() for f in closed])
     assert keys.is_unique().all()
