@@ -18,7 +18,7 @@ from collector.demo.cases import Case, playable
 from collector.demo.services import Backing, Telemetry
 from collector.demo.spanlint import serving
 
-_SERVICES = ("shop", "catalogue", "pricing")
+SERVICES = ("shop", "catalogue", "pricing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +82,10 @@ def demo(plan: Plan, told: Told) -> Iterator[Outcome]:
         served = stack.enter_context(serving(folder, admin_port=plan.admin_port, otlp_grpc=""))
         admin = served.admin
         told.step(f"spanlint serves at {admin}, OTLP/HTTP at {served.otlp_http}")
-        kept, database = _backing(plan, folder, stack)
+        kept, database = backing_of(plan, folder, stack)
         told.step(f"{database}, {'Redis' if kept.redis_url else 'no Redis'}")
         cases = playable(["Redis"] if kept.redis_url else [])
-        names = [n for n in _SERVICES if any(c.service == n for c in cases)]
+        names = [n for n in SERVICES if any(c.service == n for c in cases)]
         telemetry = Telemetry(served.otlp_http, plan.new_conventions)
         urls = stack.enter_context(services.running(names, kept, telemetry, folder))
         told.step(f"{', '.join(names)} run under opentelemetry-instrument")
@@ -109,7 +109,7 @@ def _play(
     return waiting.wait_for(admin, cases, plan.requests, plan.patience_s)
 
 
-def _backing(plan: Plan, folder: Path, stack: ExitStack) -> tuple[Backing, str]:
+def backing_of(plan: Plan, folder: Path, stack: ExitStack) -> tuple[Backing, str]:
     """Databases to use, filled; and the name of the one chosen."""
     from sqlalchemy.exc import SQLAlchemyError  # of the demo extra, which may be missing
 
