@@ -28,5 +28,6 @@ def generated(docs: str = REPOSITORY) -> dict[str, str]:
         "prometheus/alerts.yaml": prometheus.rule_file(watched, docs),
         "prometheus/prometheusrule.yaml": prometheus.custom_resource((*rules, *watched), docs),
         "alertmanager/example.yaml": alertmanager.EXAMPLE,
+        "kustomization.yaml": prometheus.kustomization(boards),
         "mixin/mixin.libsonnet": prometheus.mixin(boards, docs),
     }

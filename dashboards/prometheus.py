@@ -106,3 +106,19 @@ def mixin(names: Iterable[str], docs: str) -> str:
     line = "    '{0}': std.parseJson(withConfig(importstr '../grafana/{0}')),\n"
     listed = "".join(line.format(name) for name in names)
     return MIXIN.replace("@DASHBOARDS@", listed).replace("@DOCS@", docs)
+
+
+def kustomization(names: Iterable[str]) -> str:
+    """A PrometheusRule of the rules, a ConfigMap of the dashboards for Grafana's sidecar."""
+    boards = {
+        "name": "spanlint-dashboards",
+        "files": [f"grafana/{name}" for name in names],
+        "options": {"disableNameSuffixHash": True, "labels": {"grafana_dashboard": "1"}},
+    }
+    body = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": ["prometheus/prometheusrule.yaml"],
+        "configMapGenerator": [boards],
+    }
+    return NOTE + _yaml(body)

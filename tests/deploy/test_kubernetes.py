@@ -237,3 +237,14 @@ def test_notes_say_where_to_send_spans() -> None:
     assert done.returncode == 0, done.stderr
     assert "OTEL_EXPORTER_OTLP_ENDPOINT=http://shop.default:4318" in done.stdout
     assert "shop-headless:4317" in done.stdout
+
+
+def test_kustomize_has_rules_and_dashboards_for_the_monitoring_namespace() -> None:
+    manifests = rendered("kubectl", "kustomize", DEPLOY / "kubernetes" / "overlays" / "monitoring")
+    kinds = {m["kind"]: m for m in manifests}
+
+    assert set(kinds) == {"PrometheusRule", "ConfigMap"}
+    assert kinds["PrometheusRule"]["spec"]["groups"]
+    assert kinds["ConfigMap"]["metadata"]["labels"] == {"grafana_dashboard": "1"}
+    assert len(kinds["ConfigMap"]["data"]) >= 4
+    kubernetes_validate.validate(kinds["ConfigMap"], VERSION, strict=True)
