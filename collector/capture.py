@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 import grpc
 import uvicorn
 
-from collector.bodies import Refusal, inflate
+from collector.receive.bodies import Refusal, inflate
 
 if TYPE_CHECKING:
     from pathlib import Path

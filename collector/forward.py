@@ -31,7 +31,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from collector.bodies import Refusal, inflate
+from collector.receive.bodies import Refusal, inflate
 from collector.store import Counters
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from collector.bodies import Refusal
+from collector.receive.bodies import Refusal
 
 MESSAGES: dict[str, Any] = {
     "traces": ExportTraceServiceResponse,

@@ -9,8 +9,8 @@ from typing import Any
 
 import grpc
 
-from collector.bodies import Refusal
 from collector.receive.answers import MESSAGES, grpc_code, rich_status
+from collector.receive.bodies import Refusal
 from collector.receive.intake import Intake, Signal
 
 SERVICES: dict[str, Signal] = {

@@ -11,8 +11,8 @@ from typing import Any, get_args
 from fastapi import FastAPI, Request, Response
 from google.rpc.status_pb2 import Status
 
-from collector.bodies import Refusal, too_large, unsupported
 from collector.receive.answers import MESSAGES, grpc_code
+from collector.receive.bodies import Refusal, too_large, unsupported
 from collector.receive.intake import Intake, Signal, Taken
 
 _PROTOBUF = ("application/x-protobuf", "application/protobuf", "application/vnd.google.protobuf")

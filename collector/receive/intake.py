@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal
 
-from collector.bodies import Refusal, decode, inflate, overloaded
 from collector.decode.model import Decoded, DecodeOptions
 from collector.decode.otlpjson import JsonDecoder
 from collector.decode.protobuf import ProtobufDecoder
 from collector.detect import Detector
 from collector.forward import Forwarder, Parcel
+from collector.receive.bodies import Refusal, decode, inflate, overloaded
 from collector.settings import Settings
 from collector.store import Counters
 from detectors.kit.texts import Texts

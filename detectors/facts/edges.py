@@ -1,20 +1,21 @@
-"""Who calls whom, in panes of five seconds: calls, errors, time on both sides."""
+"""Who calls whom, in panes of five seconds: calls, errors, time on both sides and between."""
 
 from __future__ import annotations
 
 import polars as pl
 
-from detectors.kit.bins import duration_bin, pane
+from detectors.kit.bins import duration_bin, fixed_log, pane
 from detectors.kit.columns import Category
-from detectors.kit.contract import FactsTable, key, most, total
-from detectors.kit.work import failed, with_callee
+from detectors.kit.contract import FactsTable, key, least, most, total
+from detectors.kit.work import failed, outgoing, unanswered, unavailable, with_callee
 
 
 class Edges:
-    """One row per (caller, callee, operation, outcome, duration bin).
+    """One row per (caller and its operation, callee and its operation, outcome, duration bin).
 
     The callee is the service of the answering span; where none is known, the peer, or the system
-    of a database that names none.
+    of a database that names none. `gap` is what the caller waited beyond the longest answer: the
+    wire and the queue, or the whole call when nobody answers with spans of their own.
     """
 
     name = "edges"
@@ -23,44 +24,66 @@ class Edges:
     columns = (
         key("caller", pl.UInt64, "calling service", text=True),
         key("environment", pl.UInt64, "deployment environment of the caller", text=True),
+        key("entry_label", pl.UInt64, "operation of the caller's entry", text=True),
         key("callee", pl.UInt64, "service, peer or system that is called", text=True),
         key("instrumented", pl.Boolean, "the callee has spans of its own"),
-        key("category", Category, "http, rpc, db, cache, messaging"),
+        key("category", Category, "http, rpc, db, cache, messaging, connection"),
+        key("label", pl.UInt64, "what the caller calls it", text=True),
         key("operation", pl.UInt64, "label of the answer, else of the call", text=True),
         key("failed", pl.Boolean, "whether the call failed"),
+        key("unavailable", pl.Boolean, "the answer says that the callee cannot serve now"),
+        key("error_type", pl.UInt64, "what went wrong when no status tells", text=True),
         key("bin", pl.Int16, "client duration, see `bins.duration_bin`"),
         total("calls", "how many operations"),
         total("client_ns", "time that the caller waited"),
         total("server_ns", "time of the answering spans"),
         total("answers", "answering spans"),
+        total("spans", "client spans, of which the gaps are"),
+        total("gap_log", "sum of `bins.fixed_log` of the gaps"),
+        total("gap_log2", "sum of their squares"),
+        least("first_ns", "earliest start of a call"),
         most("last_ns", "latest end of a call"),
     )
 
     def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
         """A row per group of outgoing spans."""
         callee = pl.coalesce("callee", "peer", "system")
-        outgoing = pl.col("kind").is_in(["client", "producer"]) & pl.col("category").is_in(
-            ["http", "rpc", "db", "cache", "messaging"]
-        )
+        gap = (pl.col("duration_ns") - pl.col("server_ns").fill_null(0)).clip(lower_bound=0)
+        keys = [c.name for c in self.columns if c.merge == "key"]
         return (
             with_callee(spans)
-            .filter(outgoing & callee.is_not_null())
-            .group_by(
+            .filter(outgoing() & callee.is_not_null())
+            .select(
                 pane(pl.col("start_ns"), self.pane_seconds),
                 pl.col("service").alias("caller"),
                 "environment",
+                "entry_label",
                 callee.alias("callee"),
                 pl.col("callee").is_not_null().alias("instrumented"),
                 "category",
+                "label",
                 pl.coalesce("callee_label", "label").alias("operation"),
                 failed(),
+                unavailable(),
+                pl.when(unanswered()).then("error_type").alias("error_type"),
                 duration_bin(pl.col("duration_ns")).alias("bin"),
+                "repeat",
+                "start_ns",
+                "duration_ns",
+                "server_ns",
+                "servers",
+                fixed_log(gap).alias("gap_log"),
             )
+            .group_by("pane", *keys)
             .agg(
                 pl.col("repeat").cast(pl.Int64).sum().alias("calls"),
                 pl.col("duration_ns").sum().alias("client_ns"),
                 pl.col("server_ns").sum(),
                 pl.col("servers").sum().cast(pl.Int64).alias("answers"),
+                pl.len().cast(pl.Int64).alias("spans"),
+                pl.col("gap_log").sum(),
+                pl.col("gap_log").pow(2).sum().alias("gap_log2"),
+                pl.col("start_ns").min().alias("first_ns"),
                 (pl.col("start_ns") + pl.col("duration_ns")).max().alias("last_ns"),
             )
         )

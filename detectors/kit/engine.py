@@ -146,7 +146,10 @@ def _column_codes(frame: pl.DataFrame, column: FactColumn) -> set[int]:
     if column.texts:
         exploded = frame[column.name].explode(empty_as_null=False).drop_nulls().struct
         for name in column.texts:
-            codes.update(exploded.field(name).drop_nulls().unique().to_list())
+            found = exploded.field(name)
+            if found.dtype.is_nested():
+                found = found.explode(empty_as_null=False)
+            codes.update(found.drop_nulls().unique().to_list())
     return codes
 
 

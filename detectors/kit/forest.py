@@ -203,3 +203,38 @@ def cycle_cuts(parent: Rows) -> Rows:
         least = np.minimum(least, least[step])
         step = step[step]
     return np.asarray(on_cycle[least[on_cycle] == on_cycle])
+
+
+def covered(owner: Rows, begin: Rows, end: Rows, duration: Rows) -> Rows:
+    """How much of each owner the union of its intervals covers, cut to 0 … its duration (ns).
+
+    owner: ascending; begin, end: relative to the start of the owner, begins ascending within one.
+    The result has a place for each of `duration`.
+    """
+    busy_of = np.zeros_like(duration)
+    if not len(owner):
+        return busy_of
+    end = np.clip(end, 0, duration[owner])
+    begin = np.clip(begin, 0, duration[owner])
+    new = np.diff(owner, prepend=-1) != 0
+    busy = np.maximum(end - np.maximum(begin, _reached_before(end, new)), 0)
+    places = np.flatnonzero(new)
+    busy_of[owner[places]] = np.add.reduceat(busy, places)
+    return busy_of
+
+
+def _reached_before(end: Rows, new: Mask) -> Rows:
+    """The largest `end` before each row within its run (`new` marks where runs begin); else 0."""
+    run = np.cumsum(new) - 1
+    width = int(end.max()) + 1
+    if width * (int(run[-1]) + 1) < 1 << 62:
+        reached = np.maximum.accumulate(end + run * width) - run * width
+    else:  # ranks in (run, end) order grow with the run and cannot overflow
+        order = np.lexsort((end, run))
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        reached = end[order][np.maximum.accumulate(rank)]
+    before = np.zeros_like(end)
+    before[1:] = reached[:-1]
+    before[new] = 0
+    return before

@@ -183,32 +183,7 @@ def _self_ns(spans: pl.DataFrame, parent: Rows) -> Rows:
     children = keys & ((1 << bits) - 1)
     above = keys >> bits
     begin = start[children] - start[above]
-    end = np.clip(begin + duration[children], 0, duration[above])
-    begin = np.clip(begin, 0, duration[above])
-    new = np.diff(above, prepend=-1) != 0
-    reached = _reached_before(end, new)
-    busy = np.maximum(end - np.maximum(begin, reached), 0)
-    places = np.flatnonzero(new)
-    own = duration.copy()
-    own[above[places]] -= np.add.reduceat(busy, places)
-    return own
-
-
-def _reached_before(end: Rows, new: Mask) -> Rows:
-    """The largest `end` before each row within its run (`new` marks where runs begin); else 0."""
-    run = np.cumsum(new) - 1
-    width = int(end.max()) + 1
-    if width * (int(run[-1]) + 1) < 1 << 62:
-        reached = np.maximum.accumulate(end + run * width) - run * width
-    else:  # ranks in (run, end) order grow with the run and cannot overflow
-        order = np.lexsort((end, run))
-        rank = np.empty_like(order)
-        rank[order] = np.arange(len(order))
-        reached = end[order][np.maximum.accumulate(rank)]
-    before = np.zeros_like(end)
-    before[1:] = reached[:-1]
-    before[new] = 0
-    return before
+    return duration - forest.covered(above, begin, begin + duration[children], duration)
 
 
 def _error_origins(spans: pl.DataFrame, parent: Rows) -> Mask:

@@ -45,12 +45,49 @@ def failed() -> pl.Expr:
     ).alias("failed")
 
 
+CALLED = ("http", "rpc", "db", "cache", "messaging")
+"""Categories of spans that ask something of another process."""
+REFUSALS = (408, 429)
+"""HTTP statuses below 500 by which a server says that it cannot serve just now."""
+_UNAVAILABLE_RPC = (4, 14)
+_CANCELLED_RPC = 1
+
+
+def outgoing() -> pl.Expr:
+    """Spans that call another process, connections that could not be made among them."""
+    called = pl.col("category").is_in(CALLED) & pl.col("kind").is_in(["client", "producer"])
+    refused = (pl.col("category") == "connection") & (pl.col("status") == "error")
+    return called | refused
+
+
+def unavailable() -> pl.Expr:
+    """Whether the protocol says that the other side cannot serve: 5xx, 408, 429, gRPC 4 and 14."""
+    http = pl.col("http_status")
+    told = (http >= 500) | http.is_in(REFUSALS) | pl.col("rpc_status").is_in(_UNAVAILABLE_RPC)
+    return told.fill_null(value=False).alias("unavailable")
+
+
+def unanswered() -> pl.Expr:
+    """Whether a call failed and the other side said nothing.
+
+    There is no status, or a gRPC status that the caller sets itself: cancelled, deadline exceeded.
+    """
+    own_rpc = pl.col("rpc_status").is_in((_CANCELLED_RPC, _UNAVAILABLE_RPC[0]))
+    silent = pl.col("http_status").is_null() & (pl.col("rpc_status").fill_null(0) == 0)
+    alone = (pl.col("status") == "error") & silent
+    return (alone | own_rpc.fill_null(value=False)).alias("unanswered")
+
+
 def with_callee(spans: pl.LazyFrame) -> pl.LazyFrame:
     """Adds who answered a CLIENT or PRODUCER span, where the answering span is known.
 
     callee (UInt64 service code), callee_label (UInt64), server_ns (Int64, the longest answer),
-    servers (UInt32, how many answered: more than one is a hidden retry or a broadcast).
+    servers (UInt32, how many answered: more than one is a hidden retry or a broadcast),
+    tries (UInt32, answers of one route: attempts that the caller's library hides), answer_span,
+    answer_start_ns, answer_end_ns (UInt64, Int64: the answer that ends last; a span id of the
+    last in order of start).
     """
+    one_route = pl.col("label").min() == pl.col("label").max()
     answers = (
         spans.filter(pl.col("kind").is_in(["server", "consumer"]) & (pl.col("parent_row") >= 0))
         .group_by(pl.col("parent_row").cast(pl.UInt32).alias("row"))
@@ -59,6 +96,10 @@ def with_callee(spans: pl.LazyFrame) -> pl.LazyFrame:
             pl.col("label").min().alias("callee_label"),
             pl.col("duration_ns").max().alias("server_ns"),
             pl.len().alias("servers"),
+            pl.col("span_id").last().alias("answer_span"),
+            pl.col("start_ns").last().alias("answer_start_ns"),
+            (pl.col("start_ns") + pl.col("duration_ns")).max().alias("answer_end_ns"),
+            pl.when(one_route).then((pl.col("kind") == "server").sum()).alias("tries"),
         )
     )
     return spans.with_row_index("row").join(answers, on="row", how="left", maintain_order="left")

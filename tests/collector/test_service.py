@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from collector.bodies import Refusal, inflate
+from collector.receive.bodies import Refusal, inflate
 from collector.service import StartError
 from collector.settings import Settings
 from collector.store import StateError

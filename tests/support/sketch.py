@@ -16,7 +16,9 @@ with a URL (a call out), anything else is a span of the application itself.
 Options: `xN` repeats the line and what is under it, one after the other in its time; `{i}` is the
 number of the repeat; `at once` makes the repeats overlap; `fails=K` fails every few, K in all;
 `retried` fails all but the last; `error` fails; `missing` draws a span that never arrived;
-`name=value` sets an attribute. A line `traces N` repeats the whole case in N traces.
+`name=value` sets an attribute; an `error` of HTTP is a 503 unless it sets another status or is
+`silent` (no answer at all). A line `traces N` repeats the whole case in N traces, one a second or,
+`traces N every MS`, at another pace; `in A..B` draws a root in the traces from A to before B only.
 
 Expectations: `=> CODE service "operation" subject  key=value …` for a finding (keys: n, severity,
 evidence, traces, or a detail), `=> nothing`, or `=> CODE service STATE words` for the visibility.
@@ -65,6 +67,7 @@ class Case:
     roots: list[Line] = field(default_factory=list)
     expected: list[str] = field(default_factory=list)
     traces: int = 1
+    every_ms: float = 1_000.0
 
 
 def read_cases(path: Path) -> list[Case]:
@@ -82,7 +85,9 @@ def read_cases(path: Path) -> list[Case]:
         elif text.startswith("=>"):
             cases[-1].expected.append(text[2:].strip())
         elif text.startswith("traces "):
-            cases[-1].traces = int(text.split()[1])
+            words = text.split()
+            cases[-1].traces = int(words[1])
+            cases[-1].every_ms = float(words[3]) if len(words) > 3 else 1_000.0
         else:
             line = _line(text, f"{path.name}:{number}")
             depth = len(raw) - len(raw.lstrip())
@@ -107,7 +112,9 @@ def request(case: Case) -> ExportTraceServiceRequest:
     for trace in range(case.traces):
         for index, root in enumerate(case.roots):
             key = f"{case.title}/{trace}/{index}"
-            for service, span in _spans(root, key, b"", "", 0, trace * 1_000.0):
+            if not _drawn_in(root, trace):
+                continue
+            for service, span in _spans(root, key, b"", "", 0, trace * case.every_ms):
                 spans.setdefault(service, []).append(span)
     built = ExportTraceServiceRequest()
     for service, found in spans.items():
@@ -118,6 +125,14 @@ def request(case: Case) -> ExportTraceServiceRequest:
         scope.scope.name = "sketch"
         scope.spans.extend(found)
     return built
+
+
+def _drawn_in(root: Line, trace: int) -> bool:
+    window = next((o[3:] for o in root.options if re.fullmatch(r"in \d+\.\.\d+", o)), None)
+    if window is None:
+        return True
+    first, last = (int(n) for n in window.split(".."))
+    return first <= trace < last
 
 
 def _spans(
@@ -175,7 +190,9 @@ def _span(  # noqa: PLR0913 - a span is all of these
             name,
             value.replace("{i}", str(number)) if isinstance(value, str) else value,
         )
-    if built.status.code == Status.STATUS_CODE_ERROR and "http.request.method" in attributes:
+    failed = built.status.code == Status.STATUS_CODE_ERROR and "silent" not in line.options
+    told = "http.response.status_code" in attributes
+    if failed and not told and "http.request.method" in attributes:
         _attribute(built, "http.response.status_code", 503)
     return built
 

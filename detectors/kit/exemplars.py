@@ -1,0 +1,24 @@
+"""Chooses exemplars when facts are observed: the same ones that merging would keep."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from detectors.kit.contract import EXEMPLARS_KEPT, FactColumn
+
+
+def worst_of(
+    rows: pl.DataFrame, by: list[str], column: FactColumn, telling: int | None = None
+) -> pl.DataFrame:
+    """Rows with the fields of a `worst` column -> `by` and the list of the worst, worst first.
+
+    The order is that of `merge.worst_first`: the highest score, then all other fields ascending.
+    telling: so many of the first fields are never equal in two rows.
+    """
+    schema = column.dtype.inner.to_schema()  # type: ignore[union-attr]
+    plain = [name for name, dtype in schema.items() if not dtype.is_nested()][:telling]
+    return (
+        rows.sort(*plain, descending=[True] + [False] * (len(plain) - 1))
+        .group_by(by, maintain_order=True)
+        .agg(pl.struct(list(schema)).head(EXEMPLARS_KEPT).alias(column.name))
+    )
