@@ -1,8 +1,8 @@
 """Writes the pages that are generated: `python -m collector.docs`.
 
 docs/rules/ from the docstrings and knobs of rules, docs/cli.md from the commands, docs/settings.md
-from the settings, docs/check.schema.json from the types of the JSON report, and the table of rules
-in the README. A test rebuilds all of them and compares.
+from the settings, docs/metrics.md from the metrics, docs/check.schema.json from the types of the
+JSON report, and the table of rules in the README. A test rebuilds all of them and compares.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def generated(root: Path) -> dict[Path, str]:
     files[root / "docs" / "rules" / "README.md"] = _index(shown)
     files[root / "docs" / "cli.md"] = cli_page()
     files[root / "docs" / "settings.md"] = settings_page(shown)
+    files[root / "docs" / "metrics.md"] = metrics_page()
     files[root / "docs" / "check.schema.json"] = _schema()
     readme = root / "README.md"
     table = _table(shown, "docs/rules/")
@@ -88,6 +89,34 @@ def settings_page(shown: tuple[Page, ...]) -> str:
     ]
     return "\n".join(lines) + "\n"
 
+
+def metrics_page() -> str:
+    """Every metric family with its type, labels and meaning."""
+    from collector.expose import metrics
+
+    named = [
+        *((name, "counter", *told) for name, told in metrics.COUNTERS.items()),
+        *((name, "gauge", *told) for name, told in metrics.GAUGES.items()),
+        *((name, "gauge", text, ()) for name, text in metrics.PLAIN_GAUGES.items()),
+        *((name, "histogram", *told) for name, told in metrics.HISTOGRAMS.items()),
+        (metrics.STAGES[0], "summary", *metrics.STAGES[1:]),
+    ]
+    lines = ["# Metrics", "", _NOTE, "", *_METRICS.strip().splitlines(), ""]
+    lines += ["| metric | type | labels | meaning |", "|---|---|---|---|"]
+    lines += [
+        f"| `{name}` | {kind} | {', '.join(f'`{label}`' for label in labels)} | {text} |"
+        for name, kind, text, labels in sorted(named)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_METRICS = """
+`GET /metrics` on the admin port, in Prometheus' text format; as OpenMetrics, with `trace_id`
+exemplars, when the scrape asks for it. No counter ever goes down, restarts included, when `state`
+is set. A metric has at most `max_series` label sets; what is over is counted, as `other` where it
+can be added up. `traces_…` are there with `service_graph` and `red_metrics`, under the names that
+Tempo uses. The process's own `process_…` metrics are those of every Prometheus client.
+"""
 
 _EXAMPLE = """
 Under `rules`, by code; `overrides` hold for a service, an operation or both, and later ones win:

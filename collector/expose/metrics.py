@@ -75,7 +75,19 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "spanlint_limit": ("Settings that spans or requests are refused or dropped at.", ("setting",)),
     **cases.GAUGES,
 }
-"""Name -> help and labels; the gauges without labels are made by the process (`Snapshot`)."""
+"""Name -> help and labels."""
+PLAIN_GAUGES = {
+    "spanlint_last_judgement_timestamp_seconds": "When rules were last run.",
+    "spanlint_open_spans": "Spans held in open traces.",
+    "spanlint_open_traces": "Traces that are not closed yet.",
+    "spanlint_buffer_bytes": "Open spans, estimated.",
+    "spanlint_pending_bytes": "Requests that wait to be decoded.",
+    "spanlint_forward_queue_bytes": "Requests that wait for the upstream.",
+    "spanlint_texts": "Texts that are remembered.",
+}
+"""Gauges without labels: name -> help. Their values are in `Snapshot.gauges`."""
+STAGES = ("spanlint_stage_duration_seconds", "Time spent by stage of the flow.", ("stage",))
+"""The summary: name, help, labels."""
 HISTOGRAMS = {
     telemetry.GRAPH_SECONDS: ("Duration of calls at the server.", ("client", "server")),
     telemetry.LATENCY: (
@@ -89,7 +101,7 @@ HISTOGRAMS = {
 class Snapshot:
     """All that a scrape shows.
 
-    counters: committed values. gauges: plain numbers by name. facts_rows: rows by table. parked:
+    counters: committed values. gauges: values of `PLAIN_GAUGES`. facts_rows: rows by table. parked:
     codes of rules. limits: settings by name.
     """
 
@@ -97,7 +109,7 @@ class Snapshot:
     counters: Mapping[tuple[str, Labels], float]
     cases: Iterable[Case]
     visibility: Iterable[Visibility]
-    gauges: Mapping[str, tuple[str, float]]
+    gauges: Mapping[str, float]
     facts_rows: Mapping[str, int] = field(default_factory=dict)
     parked: AbstractSet[str] = frozenset()
     limits: Mapping[str, float] = field(default_factory=dict)
@@ -126,8 +138,8 @@ class _Collector:
         yield from _counters(self._snapshot)
         yield _stages(self._snapshot)
         yield from _histograms(self._snapshot)
-        for name, (text, value) in self._snapshot.gauges.items():
-            yield GaugeMetricFamily(name, text, value=value)
+        for name, value in self._snapshot.gauges.items():
+            yield GaugeMetricFamily(name, PLAIN_GAUGES[name], value=value)
         rows = (((table,), count) for table, count in self._snapshot.facts_rows.items())
         yield gauge("spanlint_facts_rows", rows, GAUGES)
         limits = (((name,), limit) for name, limit in self._snapshot.limits.items())
@@ -175,9 +187,8 @@ def _exemplars(found_cases: Iterable[Case]) -> dict[Labels, Exemplar]:
 
 
 def _stages(snapshot: Snapshot) -> Metric:
-    stages = SummaryMetricFamily(
-        "spanlint_stage_duration_seconds", "Time spent by stage of the flow.", labels=["stage"]
-    )
+    stages_name, text, label_names = STAGES
+    stages = SummaryMetricFamily(stages_name, text, labels=list(label_names))
     for (name, labels), seconds in sorted(snapshot.counters.items()):
         if name == STAGE_SECONDS:
             runs = snapshot.counters.get((STAGE_RUNS, labels), 0)

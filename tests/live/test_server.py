@@ -57,13 +57,19 @@ def test_nothing_is_lost_between_four_sdks_and_the_facts(served: Served) -> None
     assert found.get("spanlint_requests_refused_total", 0) == 0
 
 
-def test_promtool_finds_nothing_wrong_with_the_metrics(served: Served) -> None:
+@pytest.mark.parametrize("everything", [False, True])
+def test_promtool_finds_nothing_wrong_with_the_metrics(everything: bool, tmp_path: Path) -> None:
     promtool = shutil.which("promtool")
     assert promtool, "promtool is not installed (Debian package prometheus)"
-    send(served, [lazy_loads()])
-    wait_for_metrics(served.admin, {"spanlint_active_findings": 1})
+    options = {"service_graph": "true", "red_metrics": "true", "forward": "http://127.0.0.1:9"}
+    with serving(tmp_path, **(options if everything else {})) as served:
+        send(served, [lazy_loads()])
+        assert httpx.post(f"{served.otlp_http}/v1/traces").status_code == 415
+        wait_for_metrics(served.admin, {"spanlint_active_findings": 1})
+        exposed = httpx.get(f"{served.admin}/metrics").text
+    assert ("traces_spanmetrics_latency_bucket" in exposed) is everything
+    assert "spanlint_requests_refused_total{" in exposed
 
-    exposed = httpx.get(f"{served.admin}/metrics").text
     checked = subprocess.run(
         [promtool, "check", "metrics"], input=exposed, capture_output=True, text=True, check=False
     )
