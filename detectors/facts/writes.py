@@ -1,4 +1,4 @@
-"""What a service writes: which tables, from which operations."""
+"""What a service writes: which tables, from which operations, and what it then does to caches."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import polars as pl
 
 from detectors.kit.bins import pane
 from detectors.kit.contract import FactsTable, key, most, total
+from detectors.kit.sampling import first_of
 from detectors.kit.traits import Trait, has
 from detectors.kit.work import failed
 
@@ -26,18 +27,33 @@ class Writes:
         key("operation", pl.UInt64, "verb", text=True),
         total("writes", "how many"),
         total("failed", "how many failed"),
+        total("traces", "traces with such a write, each counted once per operation"),
+        total("refreshed", "writes with a cache fill after them in the entry"),
+        total("cleared", "writes with a cache delete after them in the entry"),
+        total("cleared_before", "writes with a cache delete before them in the entry"),
+        total("bumped", "writes in entries that publish or count up versions"),
         most("last_ns", "latest end"),
     )
 
     def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
         """A row per group of database writes."""
         keys = [c.name for c in self.columns if c.merge == "key"]
+
+        def count(condition: pl.Expr, name: str) -> pl.Expr:
+            return condition.sum().cast(pl.Int64).alias(name)
+
         return (
             spans.filter((pl.col("category") == "db") & has(Trait.WRITE))
+            .with_columns(first_of("trace", "entry_label", "target", "operation").alias("once"))
             .group_by(pane(pl.col("entry_start_ns"), self.pane_seconds), *keys)
             .agg(
                 pl.col("repeat").cast(pl.Int64).sum().alias("writes"),
                 failed().sum().cast(pl.Int64),
+                count(pl.col("once"), "traces"),
+                count(pl.col("refreshed"), "refreshed"),
+                count(pl.col("cleared"), "cleared"),
+                count(pl.col("cleared_before"), "cleared_before"),
+                count(pl.col("bumped"), "bumped"),
                 (pl.col("start_ns") + pl.col("duration_ns")).max().alias("last_ns"),
             )
         )

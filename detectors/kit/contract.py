@@ -112,7 +112,7 @@ class FactsTable(Protocol):
         ...
 
     def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
-        """Repaired, structured spans (`SPAN_COLUMNS` + `STRUCTURE`) -> pane + `columns`."""
+        """Repaired spans (`SPAN_COLUMNS`, `STRUCTURE`, `ASIDE`) -> pane + `columns`."""
         ...
 
 

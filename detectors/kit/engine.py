@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from detectors.kit import merge as merging
+from detectors.kit.aside import look_aside
 from detectors.kit.catalogue import rules, tables
 from detectors.kit.columns import MISSING_ENTRY
 from detectors.kit.contract import (
@@ -78,7 +79,7 @@ def observe(spans: pl.DataFrame, resolve: Resolve) -> Facts:
     repaired, counts = repair(spans)
     if not repaired.height:
         return Facts(counts={**counts, "spans": spans.height})
-    assembled = assemble(repaired)
+    assembled = look_aside(assemble(repaired))
     plans = [t.observe(assembled.lazy()) for t in tables()]
     observed = pl.collect_all(plans)
     frames: dict[str, pl.DataFrame] = {}

@@ -87,6 +87,13 @@ def worst_first(rows: pl.DataFrame, column: FactColumn, by: list[str]) -> pl.Dat
     )
 
 
+def worst_bars(rows: pl.LazyFrame, by: list[str], score: str) -> pl.LazyFrame:
+    """The rows of each group that may be among its worst: few, so that only they are described."""
+    bars = rows.group_by(by).agg(pl.col(score).top_k(EXEMPLARS_KEPT).min().alias("_bar"))
+    joined = rows.join(bars, on=by, how="inner", nulls_equal=True)
+    return joined.filter(pl.col(score) >= pl.col("_bar")).drop("_bar")
+
+
 def cap(table: FactsTable, frame: pl.DataFrame, max_rows: int) -> tuple[pl.DataFrame, int]:
     """At most `max_rows` rows and how many were left out.
 

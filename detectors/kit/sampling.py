@@ -38,6 +38,8 @@ NO_LEVEL = pl.lit(0, dtype=pl.Int64).alias(LEVEL.name)
 _NULL = 0xC4CEB9FE1A85EC53
 _FINAL = 0xFF51AFD7ED558CCD
 _RANK_KEY = 0x9E3779B97F4A7C15
+ALWAYS = _RANK_KEY
+"""The identity of what is only one, of rank 0: every sample has it."""
 _ODD = (
     0xFF51AFD7ED558CCD,
     0xC4CEB9FE1A85EC53,
@@ -58,6 +60,12 @@ def mix(*codes: pl.Expr) -> pl.Expr:
         raise ValueError(f"at most {len(_ODD)} columns make an identity")
     terms = (c.fill_null(_u64(_NULL)) * _u64(m) for c, m in zip(codes, _ODD, strict=False))
     return _final(pl.sum_horizontal(terms)).alias("identity")
+
+
+def first_of(*columns: str) -> pl.Expr:
+    """Whether a row is the first of its kind in the frame: what is counted once is summed by it."""
+    whole = (pl.col(c).to_physical().cast(pl.UInt64) for c in columns)
+    return mix(*whole).is_first_distinct()
 
 
 def rank(identity: pl.Expr) -> pl.Expr:

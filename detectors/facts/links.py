@@ -1,0 +1,172 @@
+"""Which database reads an operation makes, and how they stand to its cache commands.
+
+Two kinds of rows. A row with a `shape` counts a read of an operation; a row without one counts the
+operation itself, so that the entries *without* a read are a subtraction. From both a rule tells
+whether a cache stands in front of the read: misses are entries that looked up and read, hits those
+that looked up and did not, and a fill is a value write that happens on misses more than on hits.
+
+::
+
+    GET /products/{id}                 entries 400  looked 400  value_writes 41   (the operation)
+    GET /products/{id} SELECT products entries  41  looked  41  value_writes 41   filled 41
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from detectors.kit.aside import reads
+from detectors.kit.bins import duration_bin, pane
+from detectors.kit.columns import Kind
+from detectors.kit.contract import FactsTable, key, least, most, total, worst
+from detectors.kit.merge import worst_bars
+from detectors.kit.sampling import first_of
+from detectors.kit.traits import Trait, has
+
+_FORMS = (Trait.LOCKING, Trait.VOLATILE, Trait.PARAMETERS)
+
+
+class Links:
+    """One row per (service, operation, read, duration bin), and per (service, operation)."""
+
+    name = "links"
+    pane_seconds = 60
+    max_rows = 50_000
+    columns = (
+        key("service", pl.UInt64, "service", text=True),
+        key("environment", pl.UInt64, "deployment environment", text=True),
+        key("entry_label", pl.UInt64, "operation of the entry", text=True),
+        key("entry_kind", Kind, "kind of the entry"),
+        key("system", pl.UInt64, "database", text=True),
+        key("operation", pl.UInt64, "verb", text=True),
+        key("target", pl.UInt64, "table or collection", text=True),
+        key("predicate", pl.UInt64, "columns filtered by", text=True),
+        key("shape", pl.UInt64, "statement without values; null: the operation's own", text=True),
+        key("form", pl.UInt32, "traits of the statement"),
+        key("bin", pl.Int16, "duration of the read, see `bins.duration_bin`"),
+        total("entries", "entries with the read (the operation's own: all)"),
+        total("ok", "those that succeeded"),
+        total("looked", "those with a successful cache read, anywhere"),
+        total("value_writes", "cache fills in the entries that looked"),
+        total("fills", "the operation's own: cache fills in all entries"),
+        total("evictions", "the operation's own: cache deletes in all entries"),
+        total("traces", "traces with the read, each counted once per operation"),
+        total("executions", "how often it ran"),
+        total("behind", "executions after a cache read"),
+        total("filled", "executions after a cache read and before a value write"),
+        total("lasting", "filled ones whose value never expires"),
+        total("unknown_expiry", "filled ones whose expiry cannot be seen"),
+        total("keyed", "executions whose cache key is visible"),
+        total("missed", "executions after a cache read that says miss"),
+        total("found", "executions after a cache read that says hit"),
+        total("duration_ns", "time of the executions"),
+        total("entry_ns", "duration of the entries"),
+        least("first_ns", "earliest execution"),
+        most("last_ns", "end of the latest execution"),
+        worst(
+            "exemplars",
+            {
+                "entry_span": pl.UInt64,
+                "entry_start_ns": pl.Int64,
+                "entry_duration_ns": pl.Int64,
+                "first_ns": pl.Int64,
+                "last_ns": pl.Int64,
+                "span_ids": pl.List(pl.UInt64),
+                "label": pl.UInt64,
+                "code_file": pl.UInt64,
+                "code_line": pl.Int32,
+            },
+            "slowest executions",
+            "label",
+            "code_file",
+        ),
+    )
+
+    def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
+        """A row per group, and the exemplars of its slowest executions as rows of their own."""
+        loads = _described(reads(spans), self.pane_seconds)
+        keys = ["pane", *(c.name for c in self.columns if c.merge == "key")]
+        grouped = loads.group_by(keys).agg(*_COUNTS)
+        exemplar = list(self.columns[-1].dtype.inner.to_schema())  # type: ignore[union-attr]
+        slowest = worst_bars(loads, keys, "score").select(
+            *keys, pl.concat_list(pl.struct(exemplar)).alias("exemplars")
+        )
+        own = _own(spans, self.pane_seconds)
+        names = ["pane", *(c.name for c in self.columns)]
+        parts = pl.concat([grouped, slowest, own], how="diagonal")
+        return parts.with_columns(
+            pl.col(c.name).fill_null(0) for c in self.columns if c.merge == "sum"
+        ).select(names)
+
+
+def _described(loads: pl.LazyFrame, pane_seconds: int) -> pl.LazyFrame:
+    """Reads with what a row of the table is grouped by and counts; `once` per entry and shape."""
+    form = pl.sum_horizontal(
+        *(pl.when(has(t)).then(int(t)).otherwise(0).cast(pl.UInt32) for t in _FORMS)
+    )
+    return loads.with_columns(
+        pane(pl.col("entry_start_ns"), pane_seconds),
+        form.alias("form"),
+        duration_bin(pl.col("duration_ns")).alias("bin"),
+        first_of("entry", "shape").alias("once"),
+        first_of("trace", "entry_label", "shape").alias("once_a_trace"),
+        pl.col("start_ns").alias("first_ns"),
+        (pl.col("start_ns") + pl.col("duration_ns")).alias("last_ns"),
+        pl.col("duration_ns").alias("score"),
+        pl.concat_list("span_id").alias("span_ids"),
+    )
+
+
+def _count(condition: pl.Expr, name: str) -> pl.Expr:
+    return condition.sum().cast(pl.Int64).alias(name)
+
+
+_ONCE = pl.col("once")
+_LOOKED = _ONCE & (pl.col("lookups") > 0)
+_COUNTS = (
+    _count(_ONCE, "entries"),
+    _count(_ONCE & pl.col("entry_ok"), "ok"),
+    _count(_LOOKED, "looked"),
+    pl.when(_LOOKED).then("value_writes").sum().alias("value_writes"),
+    _count(pl.col("once_a_trace"), "traces"),
+    pl.len().cast(pl.Int64).alias("executions"),
+    _count(pl.col("looked"), "behind"),
+    _count(pl.col("filled"), "filled"),
+    _count(pl.col("expiry") == "none", "lasting"),
+    _count(pl.col("expiry") == "unknown", "unknown_expiry"),
+    _count(pl.col("lookup_key").is_not_null(), "keyed"),
+    _count(~pl.col("lookup_hit"), "missed"),
+    _count(pl.col("lookup_hit"), "found"),
+    pl.col("duration_ns").sum(),
+    pl.when(_ONCE).then("entry_duration_ns").sum().alias("entry_ns"),
+    pl.col("first_ns").min(),
+    pl.col("last_ns").max(),
+)
+
+
+def _own(spans: pl.LazyFrame, pane_seconds: int) -> pl.LazyFrame:
+    """The operations' own rows."""
+    looked = pl.col("lookups") > 0
+    return (
+        spans.filter("is_entry")
+        .group_by(
+            pane(pl.col("start_ns"), pane_seconds),
+            "service",
+            "environment",
+            "entry_label",
+            "entry_kind",
+        )
+        .agg(
+            pl.len().cast(pl.Int64).alias("entries"),
+            _count(pl.col("entry_ok"), "ok"),
+            _count(looked, "looked"),
+            pl.when(looked).then("value_writes").sum().alias("value_writes"),
+            pl.col("fills").sum(),
+            pl.col("evictions").sum(),
+            pl.col("start_ns").min().alias("first_ns"),
+            pl.col("start_ns").max().alias("last_ns"),
+        )
+    )
+
+
+TABLE: FactsTable = Links()

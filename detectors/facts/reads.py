@@ -1,0 +1,69 @@
+"""How often each identity of a database read ran: the same question, over entries and processes.
+
+An identity is a shape with its values; where these are hidden, the shape with the path of the
+request (a route with a parameter, or a query); else only who asks is known, or nothing. "Seen
+before" needs no order: of n executions of one identity, n - 1 are repeats. Panes and processes add
+up by identity. There are as many identities as there are keys, so the table is sampled by them
+(`kit/sampling.py`); what is constant is in every sample.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from detectors.kit.aside import Told, reads
+from detectors.kit.bins import pane
+from detectors.kit.contract import FactsTable, key, least, most, sampled, total
+from detectors.kit.sampling import LEVEL, NO_LEVEL, first_of
+
+
+class Reads:
+    """One row per (service, operation, shape, identity, cache key)."""
+
+    name = "reads"
+    pane_seconds = 300
+    max_rows = 100_000
+    columns = (
+        key("service", pl.UInt64, "service", text=True),
+        key("environment", pl.UInt64, "deployment environment", text=True),
+        key("entry_label", pl.UInt64, "operation of the entry", text=True),
+        key("shape", pl.UInt64, "statement without values", text=True),
+        key("told", Told, "what tells identities apart"),
+        sampled("identity", "which read of the shape it is"),
+        key("key", pl.UInt64, "cache key that was looked up before it, where visible"),
+        total("executions", "how often it ran"),
+        total("traces", "in how many traces, each counted once per operation"),
+        total("behind", "executions after a cache read"),
+        total("filled", "of these, before a value write"),
+        total("missed", "after a cache read that says miss"),
+        least("first_ns", "earliest execution"),
+        most("last_ns", "latest execution"),
+        LEVEL,
+    )
+
+    def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
+        """A row per group of executions."""
+        keys = [c.name for c in self.columns if c.merge == "key" and c.name != "key"]
+        once = first_of("trace", "entry_label", "shape", "identity", "lookup_key")
+        return (
+            reads(spans)
+            .with_columns(once.alias("once"))
+            .group_by(
+                pane(pl.col("entry_start_ns"), self.pane_seconds),
+                *keys,
+                pl.col("lookup_key").alias("key"),
+            )
+            .agg(
+                pl.len().cast(pl.Int64).alias("executions"),
+                pl.col("once").sum().cast(pl.Int64).alias("traces"),
+                pl.col("looked").sum().cast(pl.Int64).alias("behind"),
+                pl.col("filled").sum().cast(pl.Int64),
+                (~pl.col("lookup_hit")).sum().cast(pl.Int64).alias("missed"),
+                pl.col("start_ns").min().alias("first_ns"),
+                pl.col("start_ns").max().alias("last_ns"),
+            )
+            .with_columns(NO_LEVEL)
+        )
+
+
+TABLE: FactsTable = Reads()
