@@ -233,11 +233,11 @@ def _left_alone(  # noqa: PLR0913 - what there is to look at
         reason = f"{link['executions']} executions in {link['traces']} traces"
         needed = f"{settings.min_executions} in {settings.min_traces} are needed"
         say(link.service, "below_threshold", f"{reason}; {needed}")
-    elif told.told.get("actor", 0) * 2 > known or _about_who_asks(facts, link, told, everywhere):
-        say(link.service, "exempt", "keyed by who asks")
     elif told.told.get("nothing", 0) * 2 > known:
         reason = "neither values nor the route tell one read from another"
         say(link.service, "blind", reason, REVEAL_PATHS)
+    elif told.told.get("actor", 0) * 2 > known or _about_who_asks(facts, link, told, everywhere):
+        say(link.service, "exempt", "keyed by who asks")
     elif in_successful < settings.min_entry_share:
         reason = f"in {in_successful:.0%} of the requests only: a hidden cache or a branch"
         say(link.service, "below_threshold", reason)

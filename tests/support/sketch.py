@@ -19,6 +19,9 @@ number of the repeat; `at once` makes the repeats overlap; `fails=K` fails every
 `name=value` sets an attribute; an `error` of HTTP is a 503 unless it sets another status or is
 `silent` (no answer at all). A line `traces N` repeats the whole case in N traces, one a second or,
 `traces N every MS`, at another pace; `in A..B` draws a root in the traces from A to before B only.
+`{t}`, `{t%3}`, `{t/3}` and `{t/3%20}` are the number of the trace, its rest and its quotient;
+`if t<60`, `if t>=60`, `if t%3=0` draws the line in those traces only. `on X` names the instance,
+`version X` its version: both hold for what is under the line in the same service.
 
 Expectations: `=> CODE service "operation" subject  key=value …` for a finding (keys: n, severity,
 evidence, traces, or a detail), `=> nothing`, or `=> CODE service STATE words` for the visibility.
@@ -30,7 +33,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +60,8 @@ class Line:
     end_ms: float
     options: list[str]
     children: list[Line] = field(default_factory=list)
+    instance: str = "1"
+    version: str = ""
 
 
 @dataclass
@@ -108,23 +113,62 @@ def _line(text: str, where: str) -> Line:
 
 def request(case: Case) -> ExportTraceServiceRequest:
     """The case as an OTLP request, one resource per service."""
-    spans: dict[str, list[Span]] = {}
+    spans: dict[tuple[str, str, str], list[Span]] = {}
     for trace in range(case.traces):
-        for index, root in enumerate(case.roots):
+        for index, root in enumerate(_drawn(case.roots, trace, None)):
             key = f"{case.title}/{trace}/{index}"
             if not _drawn_in(root, trace):
                 continue
-            for service, span in _spans(root, key, b"", "", 0, trace * case.every_ms):
-                spans.setdefault(service, []).append(span)
+            for line, span in _spans(root, key, b"", "", 0, trace * case.every_ms):
+                spans.setdefault((line.service, line.instance, line.version), []).append(span)
     built = ExportTraceServiceRequest()
-    for service, found in spans.items():
+    for (service, instance, version), found in spans.items():
         resource = built.resource_spans.add()
         _attribute(resource.resource, "service.name", service)
-        _attribute(resource.resource, "service.instance.id", f"{service}-1")
+        if instance != "nowhere":
+            _attribute(resource.resource, "service.instance.id", f"{service}-{instance}")
+        if version:
+            _attribute(resource.resource, "service.version", f"v{version}")
         scope = resource.scope_spans.add()
         scope.scope.name = "sketch"
         scope.spans.extend(found)
     return built
+
+
+def _drawn(lines: list[Line], trace: int, parent: Line | None) -> list[Line]:
+    """The lines as they are in one trace: numbers filled in, those not drawn left out."""
+    drawn = []
+    for line in lines:
+        if not all(_holds(o, trace) for o in line.options if o.startswith("if ")):
+            continue
+        options = [_filled(o, trace) for o in line.options if not o.startswith("if ")]
+        copy = replace(line, what=_filled(line.what, trace), options=options)
+        same = parent is not None and parent.service == line.service
+        copy.instance = _named(options, "on ") or (parent.instance if same else "1")
+        copy.version = _named(options, "version ") or (parent.version if same else "")
+        copy.children = _drawn(line.children, trace, copy)
+        drawn.append(copy)
+    return drawn
+
+
+def _filled(text: str, trace: int) -> str:
+    def number(found: re.Match[str]) -> str:
+        value = trace // int(found[1] or 1)
+        return str(value % int(found[2]) if found[2] else value)
+
+    return re.sub(r"\{t(?:/(\d+))?(?:%(\d+))?\}", number, text)
+
+
+def _holds(option: str, trace: int) -> bool:
+    found = re.fullmatch(r"if t(?:%(\d+))?(<|>=|=)(\d+)", option)
+    if found is None:
+        raise ValueError(f"no condition: {option!r}")
+    value, bound = trace % int(found[1]) if found[1] else trace, int(found[3])
+    return {"<": value < bound, ">=": value >= bound, "=": value == bound}[found[2]]
+
+
+def _named(options: list[str], word: str) -> str:
+    return next((o.removeprefix(word) for o in options if o.startswith(word)), "")
 
 
 def _drawn_in(root: Line, trace: int) -> bool:
@@ -142,7 +186,7 @@ def _spans(
     parent_service: str,
     number: int,
     offset_ms: float,
-) -> Iterator[tuple[str, Span]]:
+) -> Iterator[tuple[Line, Span]]:
     """The spans of a line: its repeats, each with what is under it."""
     count = next((int(o[1:]) for o in line.options if re.fullmatch(r"x\d+", o)), 1)
     extent = line.end_ms - line.start_ms
@@ -153,7 +197,7 @@ def _spans(
         mark = number if count == 1 else i
         if "missing" not in line.options:
             yield (
-                line.service,
+                line,
                 _span(line, key, parent, parent_service, span_id, mark, shift, count),
             )
         for j, child in enumerate(line.children):

@@ -17,7 +17,7 @@ NAMES = tuple(sorted(p.name.removesuffix(".jsonl.gz") for p in FOLDER.glob("*.js
 TRACE = ["trace_hi", "trace_lo"]
 
 
-@functools.lru_cache(4)
+@functools.cache
 def recording(name: str) -> tuple[pl.DataFrame, Texts]:
     """The spans of a recording and their texts."""
     texts = Texts()
