@@ -45,6 +45,7 @@ _LIMITS = ("max_rows", "max_pending_bytes", "forward_queue_bytes")
 _COUNTED = {
     "spans": ("spanlint_spans_observed_total", ()),
     "traces": ("spanlint_traces_observed_total", ()),
+    "left_to_reference": ("spanlint_requests_left_to_reference_total", ()),
     "window:late": ("spanlint_spans_late_total", ()),
     "window:clamped": ("spanlint_spans_clamped_total", ()),
     "window:huge": ("spanlint_traces_closed_early_total", ("huge",)),
@@ -102,6 +103,7 @@ class Service:
             self._worker,
             self._forwarder,
         )
+        log.info("protobuf is decoded by the %s decoder", self._intake.decoder.name)
         source = Source(self.snapshot, lambda: self._ready, settings.selected())
         admin = await self._serve_http(admin_app(source), settings.admin, "admin")
         http = await self._serve_http(
@@ -212,6 +214,8 @@ class Service:
         present: dict[str, float] = dict(detector.counts)
         present |= {f"seconds:{k}": v for k, v in detector.stage_seconds.items()}
         present |= {f"runs:{k}": v for k, v in detector.stage_runs.items()}
+        if self._intake is not None:
+            present["left_to_reference"] = self._intake.decoder.left_to_reference
         for key, value in present.items():
             name, labels = _counter_of(key)
             self._counters.add(name, labels, value - self._counted.get(key, 0))
@@ -244,6 +248,7 @@ class Service:
             parked=frozenset(self._detector.parked),
             limits={name: getattr(self._settings, name) for name in _LIMITS},
             max_series=self._settings.max_series,
+            decoder=self._intake.decoder.name if self._intake else "",
         )
 
     async def stop(self) -> None:

@@ -20,6 +20,7 @@ from detectors.kit.knobs import SettingsError, override
 
 MIB = 1024 * 1024
 PREFIX = "SPANLINT_"
+_DECODERS = ("auto", "native", "reference")
 _MOST = 1e12
 """Of any number: an endless time would be waited for for ever."""
 _LAST_PORT = 65_535
@@ -98,6 +99,11 @@ class Settings:
     )
     actor_attributes: list[str] = option(
         [], "attributes that name the actor, before user.id …", kind="texts"
+    )
+    decoder: str = option(
+        "auto",
+        "of protobuf: native, reference, or auto, the native one where it is built",
+        kind="decoder",
     )
     select: list[str] = option([], "codes or prefixes of rules to run; empty: all", kind="texts")
     ignore: list[str] = option([], "codes or prefixes of rules not to run", kind="texts")
@@ -197,6 +203,8 @@ def _wanted_instead(value: Any, meta: Mapping[str, Any]) -> str:
     if meta["kind"] == "texts":
         held = value.values() if isinstance(value, dict) else value
         return "" if all(isinstance(v, str) for v in held) else "texts"
+    if meta["kind"] == "decoder":
+        return "" if value in _DECODERS else f"one of {', '.join(_DECODERS)}"
     if meta["kind"] == "address" and value:
         host, _, port = value.rpartition(":")
         # gRPC takes 99999 for a port, modulo 65536.

@@ -107,7 +107,7 @@ def read_report(
                 paths,
                 selected=common.chosen(settings),
                 lookup=settings.lookup,
-                options=DecodeOptions(tuple(settings.actor_attributes)),
+                options=DecodeOptions(tuple(settings.actor_attributes), settings.decoder),
                 memory_mb=max_memory,
                 progress=told,
             )

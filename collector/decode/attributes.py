@@ -16,7 +16,7 @@ _HEADER = "http.request.header."
 
 Attributes = dict[str, Any]
 
-_BESIDE = (
+BESIDE = (
     # Read to classify a span, though no column holds them as they are.
     "asgi.event.type",
     "server.port",
@@ -61,8 +61,9 @@ class Wanted:
     """Says of an attribute name whether it is read; remembers what it said."""
 
     def __init__(self, extra: tuple[str, ...] = ()) -> None:
-        read = {a for names in NAMES.values() for a in names}
-        self._said: dict[str, bool] = dict.fromkeys((*read, *_BESIDE, *extra), True)
+        read = [a for names in NAMES.values() for a in names]
+        self.names = tuple(dict.fromkeys((*read, *BESIDE, *extra)))
+        self._said: dict[str, bool] = dict.fromkeys(self.names, True)
 
     def __call__(self, name: str) -> bool:
         """Whether the attribute is read."""

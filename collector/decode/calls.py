@@ -15,6 +15,9 @@ SENDING = frozenset(("POST", "PUT", "PATCH"))
 READING = frozenset(("GET", "HEAD", "OPTIONS", "QUERY"))
 
 _ADDRESSES = ("server.address", "net.peer.name", "net.sock.peer.name", "net.peer.ip")
+PEER_NAMES = ("service.peer.name", "peer.service", *_ADDRESSES[:3])
+PEER_ADDRESSES = ("net.peer.ip", "network.peer.address")
+STATUS_NAMES = ("http.response.status_code", "http.status_code")
 _PORTS = ("server.port", "net.peer.port")
 _IPV4 = re.compile(r"(?<![\d.])(?!127\.)\d{1,3}(?:\.\d{1,3}){3}")
 _route = reader("route")
@@ -37,6 +40,11 @@ def method_of(attributes: Attributes) -> str | None:
     return text(attributes.get("http.request.method")) or text(attributes.get("http.method"))
 
 
+def is_missing(attributes: Attributes) -> bool:
+    """Whether the HTTP status says that there is no such thing."""
+    return next((s for n in STATUS_NAMES if (s := text(attributes.get(n)))), None) == "404"
+
+
 def http(method: str, kind: int, name: str, attributes: Attributes) -> Facets:
     """Facets of an HTTP span."""
     method = method.upper()[:16]
@@ -48,12 +56,9 @@ def http(method: str, kind: int, name: str, attributes: Attributes) -> Facets:
 def _server(method: str, name: str, attributes: Attributes) -> Facets:
     route, path = _route(attributes), path_of(attributes)
     url = template_path(path) if path else None
-    status = text(attributes.get("http.response.status_code")) or text(
-        attributes.get("http.status_code")
-    )
     if route:
         label = f"{method} /{route.lstrip('/')}"
-    elif status == "404":
+    elif is_missing(attributes):
         label = f"{method} (no route)"  # raw paths of whoever scans the service
     elif url:
         label = f"{method} {url.template.partition('?')[0]}"

@@ -9,8 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collector.decode.attributes import text
-from collector.decode.calls import http, method_of, path_of, rpc, templated_name
+from collector.decode.attributes import BESIDE, NAMES, text
+from collector.decode.calls import (
+    PEER_ADDRESSES,
+    PEER_NAMES,
+    STATUS_NAMES,
+    http,
+    is_missing,
+    method_of,
+    path_of,
+    rpc,
+    templated_name,
+)
 from collector.decode.databases import database, system_of
 from collector.decode.facets import CATEGORY, SERVER, Facets, values_code
 from collector.decode.messages import is_message, messaging
@@ -46,14 +56,14 @@ CODED = (
 )
 
 _PATH = CODED.index("path")
-_TELLING_OF_ROUTED = ("http.route", "http.request.method", "http.method", "asgi.event.type")
+TELLING_OF_ROUTED = ("http.route", "http.request.method", "http.method", "asgi.event.type")
 
 _MAX_CACHED = 20_000
 _MAX_CACHED_CHARS = 8_000_000
 _LONG_TEXT = 4_096
 """A longer value stands in a cache key as its code."""
 _INTERNAL_HTTP = ("asgi.event.type",)
-_IGNORED = frozenset(
+IGNORED = frozenset(
     # Read for columns of their own; they do not tell what a span is.
     (
         "http.response.status_code",
@@ -86,13 +96,42 @@ _IGNORED = frozenset(
     )
 )
 
+_LOOKED_AT = {*BESIDE, *(n for c, names in NAMES.items() if c != "actor" for n in names)}
+"""An actor's attribute among these tells what a span is all the same."""
+
+
+def is_routed(kind: int, attributes: Attributes) -> bool:
+    """Whether a request's route is known: then path and entity alone are its own."""
+    return kind == SERVER and "http.route" in attributes
+
+
+def own_of_routed(attributes: Attributes) -> tuple[int | None, int | None]:
+    """Hashes of path and entity of a request whose route is known; nearly always new."""
+    path = path_of(attributes)
+    if path is None:
+        return None, None
+    entity = entity_of(path, text(attributes["http.route"]))
+    return code(path), code(entity) if entity else None
+
+
+def _signature(name: str, kind: int, told: Attributes) -> tuple[Any, ...]:
+    """What facets are remembered by."""
+    parts: list[Any] = [name, kind]
+    for key, value in told.items():
+        parts.append(key)
+        if isinstance(value, str) and len(value) > _LONG_TEXT:
+            parts.append(code(value))
+        else:
+            parts.append(value)
+    return tuple(parts)
+
 
 class Classifier:
     """From span name, kind and attributes to coded facets."""
 
-    def __init__(self, texts: Texts, ignored: tuple[str, ...] = ()) -> None:
+    def __init__(self, texts: Texts, actors: tuple[str, ...] = ()) -> None:
         self._texts = texts
-        self._ignored = _IGNORED | set(ignored)
+        self.ignored = IGNORED | {a for a in actors if a not in _LOOKED_AT}
         self._cache: dict[tuple[Any, ...], Coded] = {}
         self._chars = 0
         self._generation = texts.generation
@@ -101,37 +140,34 @@ class Classifier:
         """The coded facets of a span."""
         if self._generation != self._texts.generation:
             self._forget()
-        if kind == SERVER and "http.route" in attributes:
-            return self._routed(name, kind, attributes)
-        signature = self._signature(name, kind, attributes)
-        known = self._cache.get(signature)
-        return known if known is not None else self._learn(signature, name, kind, attributes)
-
-    def _routed(self, name: str, kind: int, attributes: Attributes) -> Coded:
-        """A request whose route is known: path and entity are its own, nearly always new."""
-        told = {k: attributes[k] for k in _TELLING_OF_ROUTED if k in attributes}
-        signature = (name, kind, *told.items())
+        told = self._telling(kind, attributes)
+        signature = _signature(name, kind, told)
         known = self._cache.get(signature) or self._learn(signature, name, kind, told)
-        path = path_of(attributes)
-        if path is None:
+        if not is_routed(kind, attributes):
             return known
-        entity = entity_of(path, text(attributes["http.route"]))
-        hashes = code(path), code(entity) if entity else None
-        return (*known[:_PATH], *hashes, *known[_PATH + len(hashes) :])
+        path, entity = own_of_routed(attributes)
+        return known if path is None else (*known[:_PATH], path, entity, *known[_PATH + 2 :])
 
-    def _signature(self, name: str, kind: int, attributes: Attributes) -> tuple[Any, ...]:
-        ignored = self._ignored
-        parts: list[Any] = [name, kind]
-        for key, value in attributes.items():
-            if key not in ignored:
-                parts.append(key)
-                if isinstance(value, str) and len(value) > _LONG_TEXT:
-                    parts.append(code(value))
-                else:
-                    parts.append(value)
-        if attributes.get("http.status_code", attributes.get("http.response.status_code")) == 404:
-            parts.append(404)
-        return tuple(parts)
+    def afresh(self, name: str, kind: int, attributes: Attributes) -> Coded:
+        """The coded facets of a span, remembered by the caller; routed ones without their own."""
+        told = self._telling(kind, attributes)
+        return self._coded(classify(name, kind, told))
+
+    def _telling(self, kind: int, attributes: Attributes) -> Attributes:
+        """The attributes that tell what a span is; nothing else is looked at.
+
+        Addresses only where nothing else names the other side, a status only when it says that
+        there is nothing: both are many, and neither makes another span of it otherwise.
+        """
+        if is_routed(kind, attributes):
+            return {k: attributes[k] for k in TELLING_OF_ROUTED if k in attributes}
+        ignored = self.ignored
+        told = {k: v for k, v in attributes.items() if k not in ignored}
+        if kind != SERVER and not any(n in told for n in PEER_NAMES):
+            told |= {n: attributes[n] for n in PEER_ADDRESSES if n in attributes}
+        if is_missing(attributes):
+            told[STATUS_NAMES[0]] = 404
+        return told
 
     def _learn(
         self, signature: tuple[Any, ...], name: str, kind: int, attributes: Attributes

@@ -19,9 +19,9 @@ from typing import IO, TYPE_CHECKING, Any
 import zstandard
 from isal import igzip, isal_zlib
 
+from collector.decode.choice import make_decoder
 from collector.decode.errors import BrokenFile, MalformedInput
 from collector.decode.otlpjson import JsonDecoder
-from collector.decode.protobuf import ProtobufDecoder
 
 if TYPE_CHECKING:
     from collector.decode.model import Decoded, DecodeOptions
@@ -101,7 +101,7 @@ def read_files(
 class _Decoders:
     def __init__(self, texts: Texts, options: DecodeOptions | None) -> None:
         self.json = JsonDecoder(texts, options)
-        self.protobuf = ProtobufDecoder(texts, options)
+        self.protobuf = make_decoder(texts, options)
 
 
 class _Counted(io.RawIOBase):

@@ -18,7 +18,8 @@ import msgspec
 from collector.decode.attributes import MAX_VALUE_CHARS, Attributes, Wanted
 from collector.decode.errors import MalformedInput
 from collector.decode.mending import mended_json
-from collector.decode.rows import Part, SpanRows
+from collector.decode.model import Part
+from collector.decode.rows import SpanRows
 from detectors.kit.columns import KINDS, STATUSES
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from collector.decode.attributes import MAX_VALUE_CHARS, Attributes, Wanted
 from collector.decode.errors import MalformedInput
 from collector.decode.mending import mended_protobuf
-from collector.decode.rows import Part, SpanRows
+from collector.decode.model import Part
+from collector.decode.rows import SpanRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +28,9 @@ _ERROR = 2
 
 class ProtobufDecoder:
     """Decodes bodies one after the other; its caches outlive them."""
+
+    name = "reference"
+    left_to_reference = 0
 
     def __init__(self, texts: Texts, options: DecodeOptions | None = None) -> None:
         self.rows = SpanRows(texts, options)
@@ -44,7 +48,7 @@ class ProtobufDecoder:
             for scope_spans in resource_spans.scope_spans:
                 rows.scope(scope_spans.scope.name)
                 for span in scope_spans.spans:
-                    rows.add(_part(span, rows.wanted))
+                    rows.add(part_of(span, rows.wanted))
         return rows.take()
 
 
@@ -62,7 +66,8 @@ def _parsed(body: bytes) -> ExportTraceServiceRequest:
     return request
 
 
-def _part(span: Any, wanted: Wanted) -> Part:
+def part_of(span: Any, wanted: Wanted) -> Part:
+    """A Span message in parts."""
     status = span.status.code
     return Part(
         span.trace_id,

@@ -44,6 +44,10 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "spanlint_traces_observed_total": ("Traces closed and seen by the rules.", ()),
     "spanlint_traces_closed_early_total": ("Traces closed for their age or size.", ("reason",)),
     "spanlint_facts_overflow_total": ("Rows of facts over a table's cap.", ("table",)),
+    "spanlint_requests_left_to_reference_total": (
+        "Requests that only the reference decoder could read.",
+        (),
+    ),
     "spanlint_requests_refused_total": ("OTLP requests refused.", ("signal", "reason")),
     "spanlint_forward_requests_total": ("Requests that the upstream took.", ("signal",)),
     "spanlint_forward_dropped_total": (
@@ -61,7 +65,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """Name -> help and labels."""
 GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "spanlint_build_info": ("Always 1.", ("version",)),
+    "spanlint_build_info": ("Always 1; decoder: native or reference.", ("version", "decoder")),
     "spanlint_rule_info": ("Always 1 for each rule.", ("code", "rule", "family", "scope")),
     "spanlint_rule_blind": (
         "1 where a rule cannot judge a service for want of attributes.",
@@ -114,6 +118,7 @@ class Snapshot:
     parked: AbstractSet[str] = frozenset()
     limits: Mapping[str, float] = field(default_factory=dict)
     max_series: int = 5_000
+    decoder: str = "reference"
 
 
 def render(snapshot: Snapshot, accept: str) -> tuple[bytes, str]:
@@ -131,7 +136,9 @@ class _Collector:
 
     def collect(self) -> Iterable[Metric]:
         """All metric families."""
-        yield gauge("spanlint_build_info", [((self._snapshot.version,), 1)], GAUGES)
+        yield gauge(
+            "spanlint_build_info", [((self._snapshot.version, self._snapshot.decoder), 1)], GAUGES
+        )
         yield _rule_info()
         yield from cases.families(self._snapshot.cases, self._snapshot.max_series)
         yield from _rule_states(self._snapshot)

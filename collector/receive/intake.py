@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal
 
+from collector.decode.choice import make_decoder
 from collector.decode.model import Decoded, DecodeOptions
 from collector.decode.otlpjson import JsonDecoder
-from collector.decode.protobuf import ProtobufDecoder
 from collector.detect import Detector
 from collector.forward import Forwarder, Parcel
 from collector.receive.bodies import Refusal, decode, inflate, overloaded
@@ -55,9 +55,10 @@ class Intake:
         self._counters = counters
         self._worker = worker
         self._forwarder = forwarder
-        options = DecodeOptions(actor_attributes=tuple(settings.actor_attributes))
+        options = DecodeOptions(tuple(settings.actor_attributes), settings.decoder)
+        self.decoder = make_decoder(texts, options)
         self._decoders: dict[bool, Callable[[bytes], Decoded]] = {
-            False: ProtobufDecoder(texts, options),
+            False: self.decoder,
             True: JsonDecoder(texts, options),
         }
         self.pending_bytes = 0

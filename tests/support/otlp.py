@@ -6,7 +6,7 @@ import base64
 import json
 from typing import Any
 
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, ParseDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 _IDS = ("traceId", "spanId", "parentSpanId")
@@ -28,3 +28,19 @@ def _hex_ids(holder: dict[str, Any]) -> None:
     for name in _IDS:
         if name in holder:
             holder[name] = base64.b64decode(holder[name]).hex()
+
+
+def from_json(line: bytes) -> ExportTraceServiceRequest:
+    """OTLP/JSON of a recording as a request: ids are hex there and base64 in protobuf's JSON."""
+    return ParseDict(_base64_ids(json.loads(line)), ExportTraceServiceRequest())
+
+
+def _base64_ids(told: Any) -> Any:
+    if isinstance(told, list):
+        return [_base64_ids(part) for part in told]
+    if not isinstance(told, dict):
+        return told
+    return {
+        key: base64.b64encode(bytes.fromhex(part)).decode() if key in _IDS else _base64_ids(part)
+        for key, part in told.items()
+    }

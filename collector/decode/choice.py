@@ -1,0 +1,74 @@
+"""Which decoder is used for protobuf: the native one where it is built, else the reference.
+
+Both give the same spans (`tests/decode/test_native.py`); they differ in speed alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Protocol
+
+from collector.decode.model import Decoded, DecodeOptions
+from collector.decode.protobuf import ProtobufDecoder
+from detectors.kit.knobs import SettingsError
+from detectors.kit.texts import Texts
+
+log = logging.getLogger(__name__)
+
+NATIVE, REFERENCE = "native", "reference"
+
+
+class Decoder(Protocol):
+    """Decodes bodies one after the other, in one thread at a time."""
+
+    @property
+    def name(self) -> str:
+        """`native` or `reference`."""
+
+    @property
+    def left_to_reference(self) -> int:
+        """Bodies so far that only the reference could read."""
+
+    def __call__(self, body: bytes) -> Decoded:
+        """Spans of one ExportTraceServiceRequest; raises MalformedInput when it is none."""
+
+
+Maker = Callable[[Texts, DecodeOptions | None], Decoder]
+
+
+def decoders() -> dict[str, Maker]:
+    """All decoders that are here, by name; the preferred one first."""
+    found: dict[str, Maker] = {}
+    if find_spec("spanlint_native") is not None:
+        found[NATIVE] = _native
+    found[REFERENCE] = ProtobufDecoder
+    return found
+
+
+def _native(texts: Texts, options: DecodeOptions | None = None) -> Decoder:
+    from collector.decode.bridge import NativeDecoder
+
+    return NativeDecoder(texts, options)
+
+
+def make_decoder(texts: Texts, options: DecodeOptions | None = None) -> Decoder:
+    """The decoder that the options ask for; `auto` is the best one that works.
+
+    Raises SettingsError when `native` is asked for and cannot be had.
+    """
+    wanted = (options or DecodeOptions()).decoder
+    if wanted == REFERENCE:
+        return ProtobufDecoder(texts, options)
+    try:
+        return _native(texts, options)
+    except ModuleNotFoundError:
+        reason = "spanlint-native is not installed"
+    except (ImportError, ValueError, TypeError, AttributeError) as error:
+        # Built for another version of spanlint: slow is better than not at all.
+        reason = f"spanlint-native does not fit this spanlint: {error}"
+        log.warning("%s; using the reference decoder", reason)
+    if wanted == NATIVE:
+        raise SettingsError(f"decoder: native cannot be had: {reason}")
+    return ProtobufDecoder(texts, options)

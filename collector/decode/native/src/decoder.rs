@@ -1,0 +1,369 @@
+//! Bodies to rows: the walk, and what has to be asked of Python afterwards.
+//!
+//! Python classifies. It is asked once for each distinct combination of name, kind and telling
+//! attributes, as long as the answer is remembered; so its work grows with the number of patterns.
+
+use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
+use std::ops::Range;
+
+use xxhash_rust::xxh3::{xxh3_128_with_seed, xxh3_64};
+
+use crate::columns::{Batch, Group, Row, RESOURCE};
+use crate::known::{Hashed, HashedMap, Known};
+use crate::schema::Schema;
+use crate::span::{big_endian, link, Span};
+use crate::tables::Tables;
+use crate::telling;
+use crate::wire::{Read, Reader, Unusual};
+
+const MOST_KNOWN: usize = 32_768;
+const MOST_RESOURCES: usize = 4_096;
+const MOST_TEXTS: usize = 100_000;
+
+/// The stable 64-bit code of a text, never 0.
+#[must_use]
+pub fn code(text: &str) -> u64 {
+    xxh3_64(text.as_bytes()).max(1)
+}
+
+/// What became of the spans of a body, besides rows.
+#[derive(Default, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// rows added
+    pub accepted: usize,
+    /// `invalid_trace_id`, `invalid_span_id`
+    pub rejected: [u64; 2],
+    /// `invalid_time`, `end_before_start`, `invalid_parent_span_id`
+    pub repaired: [u64; 3],
+}
+
+/// Where in a body a message stands.
+pub type Place = Range<usize>;
+
+/// What Python has to be asked after a walk.
+#[derive(Default)]
+pub struct Asked {
+    /// distinct spans to classify: key and span
+    pub facets: Vec<(u128, Place)>,
+    /// rows that wait for them: row, number in `facets`
+    pub waiting: Vec<(u32, usize)>,
+    /// rows whose columns the reference has to tell
+    pub odd: Vec<(u32, Place)>,
+    /// resources by key
+    pub resources: Vec<(u128, Place)>,
+    /// scopes by key
+    pub scopes: Vec<(u128, Place)>,
+    /// texts that are new
+    pub texts: Vec<String>,
+    groups: Vec<(usize, u128, u128)>,
+    by_key: HashedMap<u128, usize>,
+}
+
+/// Decodes one body after the other; what it learnt outlives them.
+pub struct Decoder {
+    /// what is read, and for what
+    pub tables: Tables,
+    schema: Schema,
+    seed: u64,
+    /// rows so far
+    pub batch: Batch,
+    known: Known,
+    resources: HashedMap<u128, [u64; RESOURCE.len()]>,
+    scopes: HashedMap<u128, u64>,
+    texts: HashSet<u64, BuildHasherDefault<Hashed>>,
+    scratch: Vec<u8>,
+}
+
+/// One body on its way through.
+struct Walk<'a> {
+    body: &'a [u8],
+    span: Span<'a>,
+    asked: Asked,
+    counts: Counts,
+    group: u32,
+}
+
+impl Decoder {
+    /// A decoder; `seed` makes the keys of its caches unguessable.
+    #[must_use]
+    pub fn new(tables: Tables, schema: Schema, seed: u64) -> Self {
+        Self {
+            known: Known::new(tables.facets.len(), MOST_KNOWN),
+            tables,
+            schema,
+            seed,
+            batch: Batch::default(),
+            resources: HashedMap::default(),
+            scopes: HashedMap::default(),
+            texts: HashSet::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Forgets all codes: the texts behind them are about to be forgotten.
+    pub fn forget(&mut self) {
+        self.known.clear();
+        self.resources.clear();
+        self.scopes.clear();
+        self.texts.clear();
+    }
+
+    /// Adds the spans of a body. Nothing is added when it is unusual.
+    pub fn walk(&mut self, body: &[u8]) -> Read<(Counts, Asked)> {
+        if self.resources.len().max(self.scopes.len()) > MOST_RESOURCES {
+            self.resources.clear();
+            self.scopes.clear();
+        }
+        if self.texts.len() > MOST_TEXTS {
+            self.texts.clear();
+        }
+        let (rows, groups) = (self.batch.len(), self.batch.groups.len());
+        let mut walk = Walk {
+            body,
+            span: Span::new(self.tables.names.len()),
+            asked: Asked::default(),
+            counts: Counts::default(),
+            group: 0,
+        };
+        if let Err(unusual) = self.request(&mut walk) {
+            self.roll_back(rows, groups, &walk.asked);
+            return Err(unusual);
+        }
+        walk.counts.accepted = self.batch.len() - rows;
+        Ok((walk.counts, walk.asked))
+    }
+
+    /// Takes back what a body added.
+    pub fn roll_back(&mut self, rows: usize, groups: usize, asked: &Asked) {
+        self.batch.truncate(rows, groups, self.tables.facets.len());
+        for text in &asked.texts {
+            self.texts.remove(&code(text));
+        }
+    }
+
+    fn key(&self, bytes: &[u8]) -> u128 {
+        xxh3_128_with_seed(bytes, self.seed)
+    }
+
+    fn request(&mut self, walk: &mut Walk) -> Read<()> {
+        let mut reader = Reader::new(walk.body);
+        while let Some(tag) = reader.tag()? {
+            match tag {
+                0x0a => self.resource_spans(walk, reader.bytes()?)?,
+                _ => self.schema.pass(0, tag, &mut reader)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn resource_spans<'a>(&mut self, walk: &mut Walk<'a>, content: &'a [u8]) -> Read<()> {
+        let known = self.schema.known;
+        let resource = only(content, 0x0a)?;
+        let key = self.key(resource);
+        if !self.resources.contains_key(&key) {
+            self.schema.check(known.resource, resource)?;
+            walk.asked.resources.push((key, place(walk.body, resource)));
+        }
+        let mut reader = Reader::new(content);
+        while let Some(tag) = reader.tag()? {
+            match tag {
+                0x0a => drop(reader.bytes()?),
+                0x12 => self.scope_spans(walk, reader.bytes()?, key)?,
+                _ => self.schema.pass(known.resource_spans, tag, &mut reader)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn scope_spans<'a>(
+        &mut self,
+        walk: &mut Walk<'a>,
+        content: &'a [u8],
+        resource: u128,
+    ) -> Read<()> {
+        let known = self.schema.known;
+        let scope = only(content, 0x0a)?;
+        let key = self.key(scope);
+        if !self.scopes.contains_key(&key) {
+            self.schema.check(known.scope, scope)?;
+            walk.asked.scopes.push((key, place(walk.body, scope)));
+        }
+        let group = self.batch.groups.len();
+        walk.group = group as u32;
+        walk.asked.groups.push((group, resource, key));
+        self.batch.groups.push(Group::default());
+        let mut reader = Reader::new(content);
+        while let Some(tag) = reader.tag()? {
+            match tag {
+                0x0a => drop(reader.bytes()?),
+                0x12 => self.span(walk, reader.bytes()?)?,
+                _ => self.schema.pass(known.scope_spans, tag, &mut reader)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn span<'a>(&mut self, walk: &mut Walk<'a>, content: &'a [u8]) -> Read<()> {
+        let Walk {
+            body,
+            span,
+            asked,
+            counts,
+            group,
+        } = walk;
+        span.read(content, &self.schema, &self.tables)?;
+        let exception = span.exception(&self.schema, span.status == telling::ERROR)?;
+        let row = self.batch.len() as u32;
+        let mut links = Vec::new();
+        for content in &span.links {
+            links.push(link(content, &self.schema)?);
+        }
+        if span.trace_id.len() != 16 || span.trace_id.iter().all(|b| *b == 0) {
+            counts.rejected[0] += 1;
+            return Ok(());
+        }
+        if span.span_id.len() != 8 || span.span_id.iter().all(|b| *b == 0) {
+            counts.rejected[1] += 1;
+            return Ok(());
+        }
+        for ids in links {
+            self.batch.link(row, ids);
+        }
+        self.batch.push(plain_row(span, *group, counts));
+        if telling::extras(span, exception, &self.tables, |extra, told| {
+            let value = match told {
+                telling::Column::Number(value) => value,
+                telling::Column::Text(text) => new_text(&mut self.texts, asked, text),
+            };
+            self.batch.tell(extra, row, value);
+        })
+        .is_err()
+        {
+            asked.odd.push((row, place(body, content)));
+        }
+        self.scratch.clear();
+        telling::key(span, &self.tables, &mut self.scratch);
+        let key = xxh3_128_with_seed(&self.scratch, self.seed);
+        if !self.known.append(key, &mut self.batch.facets) {
+            let width = self.tables.facets.len();
+            self.batch.facets.resize((row as usize + 1) * width, 0);
+            asked.wait(row, key, place(body, content));
+        }
+        Ok(())
+    }
+
+    /// Takes the facets of all of `Asked::facets`, one after the other.
+    pub fn classified(&mut self, asked: &Asked, facets: &[u64]) {
+        let width = self.tables.facets.len();
+        for ((key, _), row) in asked.facets.iter().zip(facets.chunks(width)) {
+            self.known.insert(*key, row);
+        }
+        for &(row, number) in &asked.waiting {
+            let (at, from) = (row as usize * width, number * width);
+            self.batch.facets[at..at + width].copy_from_slice(&facets[from..from + width]);
+        }
+    }
+
+    /// Takes the codes of a resource.
+    pub fn resource(&mut self, key: u128, codes: [u64; RESOURCE.len()]) {
+        self.resources.insert(key, codes);
+    }
+
+    /// Takes the code of a scope.
+    pub fn scope(&mut self, key: u128, code: u64) {
+        self.scopes.insert(key, code);
+    }
+
+    /// Fills the groups of a body, after its resources and scopes were told.
+    pub fn fill_groups(&mut self, asked: &Asked) {
+        for (group, resource, scope) in &asked.groups {
+            let codes = self.resources.get(resource).copied().unwrap_or_default();
+            let target = &mut self.batch.groups[*group];
+            target[..RESOURCE.len()].copy_from_slice(&codes);
+            target[RESOURCE.len()] = self.scopes.get(scope).copied().unwrap_or_default();
+        }
+    }
+}
+
+impl Asked {
+    fn wait(&mut self, row: u32, key: u128, span: Place) {
+        let facets = &mut self.facets;
+        let number = *self.by_key.entry(key).or_insert_with(|| {
+            facets.push((key, span));
+            facets.len() - 1
+        });
+        self.waiting.push((row, number));
+    }
+}
+
+fn new_text(
+    known: &mut HashSet<u64, BuildHasherDefault<Hashed>>,
+    asked: &mut Asked,
+    text: &str,
+) -> u64 {
+    let code = code(text);
+    if known.insert(code) {
+        asked.texts.push(text.to_owned());
+    }
+    code
+}
+
+fn plain_row(span: &Span, group: u32, counts: &mut Counts) -> Row {
+    let (start_ns, duration_ns) = times(span.start, span.end, counts);
+    Row {
+        trace: [big_endian(span.trace_id), big_endian(&span.trace_id[8..])],
+        span_id: big_endian(span.span_id),
+        parent: parent(span.parent, counts),
+        group,
+        kind: u8::try_from(span.kind).unwrap_or(0) * u8::from((0..=5).contains(&span.kind)),
+        start_ns,
+        duration_ns,
+        status: u8::try_from(span.status).unwrap_or(0) * u8::from((0..=2).contains(&span.status)),
+        flags: span.flags,
+    }
+}
+
+fn parent(id: &[u8], counts: &mut Counts) -> u64 {
+    if id.len() == 8 || id.iter().all(|b| *b == 0) {
+        return big_endian(id);
+    }
+    counts.repaired[2] += 1;
+    0
+}
+
+/// Start and duration: as sent, or what is nearest to it.
+fn times(start: u64, end: u64, counts: &mut Counts) -> (i64, i64) {
+    let possible = 1..=i64::MAX as u64;
+    let (mut start, mut end) = (start, end);
+    if !possible.contains(&start) {
+        counts.repaired[0] += 1;
+        start = if possible.contains(&end) { end } else { 0 };
+    }
+    if end < start || end > i64::MAX as u64 {
+        counts.repaired[usize::from(end < start)] += 1;
+        end = start;
+    }
+    (start as i64, (end - start) as i64)
+}
+
+/// The content of a field that stands once, empty when it is not there; two are merged.
+fn only(content: &[u8], wanted: u32) -> Read<&[u8]> {
+    let mut reader = Reader::new(content);
+    let mut found = None;
+    while let Some(tag) = reader.tag()? {
+        if tag == wanted {
+            if found.replace(reader.bytes()?).is_some() {
+                return Err(Unusual);
+            }
+        } else {
+            reader.skip(tag & 7)?;
+        }
+    }
+    Ok(found.unwrap_or(&content[..0]))
+}
+
+fn place(body: &[u8], part: &[u8]) -> Place {
+    let start = part.as_ptr() as usize - body.as_ptr() as usize;
+    start..start + part.len()
+}
