@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -17,8 +18,12 @@ from detectors.kit.engine import Judgement
 Lifecycle = Literal["new", "ongoing", "resolved", "regressed"]
 OCCURRENCES = "spanlint_occurrences_total"
 WASTED = "spanlint_wasted_seconds_total"
-KEPT_RESOLVED_NS = 7 * 24 * 3_600 * 1_000_000_000
-"""A resolved finding is remembered for a week, to be recognised when it comes back."""
+KEPT_NS = 7 * 24 * 3_600 * 1_000_000_000
+"""A finding is remembered for a week after it was resolved, to be recognised when it comes back, or
+after it was last seen, when its operation does not run any more."""
+MAX_CASES = 10_000
+"""Findings remembered; the longest unseen go first. Subjects may be without number."""
+FORGOTTEN = "spanlint_findings_forgotten_total"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +78,26 @@ class Ledger:
         return self._cases.get(fingerprint)
 
     def update(
-        self, judgement: Judgement, now_ns: int, operations: AbstractSet[tuple[str, str]]
+        self,
+        judgement: Judgement,
+        now_ns: int,
+        operations: AbstractSet[tuple[str, str]],
+        parked: AbstractSet[str] = frozenset(),
     ) -> list[Case]:
         """Takes a judgement; gives the cases whose state changed.
 
         operations: (service, operation) of the entries in the judged horizon: a finding that is not
-        there any more is resolved only when its operation still runs.
+        there any more is resolved only when its operation still runs. parked: codes of rules that
+        did not judge, and whose silence says nothing.
         """
+        unheard = parked | judgement.failed.keys()
         today = dt.datetime.fromtimestamp(now_ns / 1e9, tz=dt.UTC).date()
         found = {f.fingerprint: f for f in judgement.findings}
         updated = {f: self._seen(finding, now_ns, today) for f, finding in found.items()}
         for fingerprint, case in self._cases.items():
-            if fingerprint not in found and case.finding.code not in judgement.failed:
+            if fingerprint not in found and case.finding.code not in unheard:
                 updated[fingerprint] = self._unseen(case, now_ns, operations)
-        gone = [
-            f
-            for f, c in updated.items()
-            if c.state == "resolved" and c.changed_ns < now_ns - KEPT_RESOLVED_NS
-        ]
+        gone = self._gone(updated, now_ns)
         changed = {f: c for f, c in updated.items() if self._cases.get(f) != c}
         moved = [
             c for f, c in changed.items() if f not in self._cases or self._cases[f].state != c.state
@@ -98,11 +105,31 @@ class Ledger:
         self._cases |= changed
         for fingerprint in gone:
             del self._cases[fingerprint]
-        self._store.save_findings({f: msgspec.json.encode(c) for f, c in changed.items()}, gone)
+        self._forget_panes(found, now_ns - 2 * self._horizon_ns)
+        kept = {f: msgspec.json.encode(c) for f, c in changed.items() if f not in gone}
+        self._store.save_findings(kept, gone)
         return moved
 
+    def _forget_panes(self, found: Mapping[str, Finding], before_ns: int) -> None:
+        """Panes that no judgement tells any more, and findings that have none left."""
+        told = {f: finding.panes for f, finding in found.items()}
+        kept = {
+            f: {p: n for p, n in panes.items() if p >= before_ns or p in told.get(f, {})}
+            for f, panes in self._counted.items()
+        }
+        self._counted = {f: panes for f, panes in kept.items() if panes}
+
+    def _gone(self, cases: Mapping[str, Case], now_ns: int) -> set[str]:
+        """Cases to forget: those of long ago, and those for which there is no room."""
+        by_age = sorted(cases, key=lambda f: (cases[f].last_seen_ns, f))
+        old = {f for f, c in cases.items() if max(c.last_seen_ns, _resolved(c)) < now_ns - KEPT_NS}
+        room = [f for f in by_age if f not in old]
+        over = room[: max(0, len(room) - MAX_CASES)]
+        self._counters.add(FORGOTTEN, (), len(over))
+        return old | set(over)
+
     def _seen(self, finding: Finding, now_ns: int, today: dt.date) -> Case:
-        self._count(finding, now_ns)
+        self._count(finding)
         muted = next((m.reason for m in self._mutes if m.covers(finding, today)), "")
         known = self._cases.get(finding.fingerprint)
         if known is None:
@@ -125,7 +152,7 @@ class Ledger:
             return case
         return replace(case, state="resolved", changed_ns=now_ns)
 
-    def _count(self, finding: Finding, now_ns: int) -> None:
+    def _count(self, finding: Finding) -> None:
         """Adds what is new in each pane to the counters."""
         counted = self._counted.setdefault(finding.fingerprint, {})
         labels = (finding.code, finding.service, finding.operation)
@@ -134,5 +161,8 @@ class Ledger:
             self._counters.add(OCCURRENCES, labels, occurrences - before)
             self._counters.add(WASTED, labels[:2], (wasted_ns - before_ns) / 1e9)
             counted[pane] = (max(occurrences, before), max(wasted_ns, before_ns))
-        for pane in [p for p in counted if p < now_ns - 2 * self._horizon_ns]:
-            del counted[pane]
+
+
+def _resolved(case: Case) -> int:
+    """When it was resolved, in ns; 0 when it is not."""
+    return case.changed_ns if case.state == "resolved" else 0

@@ -189,7 +189,9 @@ class Service:
         for code in judgement.failed:
             self._counters.add("spanlint_rule_failures_total", (code,), 1)
         self._detector.park(judgement, _PARKED_AFTER)
-        changed = self._ledger.update(judgement, int(now_s * 1e9), self._detector.operations())
+        detector = self._detector
+        now_ns = int(now_s * 1e9)
+        changed = self._ledger.update(judgement, now_ns, detector.operations(), detector.parked)
         for case in changed:
             log.info(
                 "%s: %s %s %s %s",

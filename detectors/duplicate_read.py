@@ -60,6 +60,7 @@ from detectors.kit.pricing import (
     as_exemplars,
     code_location,
     fingerprint,
+    most_costly,
     share,
     stepped,
     subject_of,
@@ -101,21 +102,33 @@ class DuplicateRead:
 
     def judge(self, facts: FactsView, context: Context) -> Verdict:
         """Reads whose identity reaches `min_repeats` and that no clause exempts."""
-        rows = facts.table("duplicates").with_columns(_exempt().alias("clause"))
-        findings, held_back = [], {}
-        for _, group in rows.group_by(*_SUBJECT, maintain_order=True):
-            service = facts.text(group["service"][0])
-            settings = context.settings(self, service, facts.text(group["entry_label"][0]))
-            firing = group.filter(
-                pl.col("clause").is_null() & (pl.col("n_bin") >= settings.min_repeats)
+        rows = self._with_needed(facts, context).with_columns(_exempt().alias("clause"))
+        fires = pl.col("clause").is_null() & (pl.col("n_bin") >= pl.col("needed"))
+        firing, left_out = most_costly(rows.filter(fires), _SUBJECT)
+        findings = []
+        for _, group in firing.group_by(*_SUBJECT, maintain_order=True):
+            service, operation = (facts.text(group[c][0]) for c in ("service", "entry_label"))
+            findings.append(
+                _finding(self, facts, context.settings(self, service, operation), group)
             )
-            if firing.height:
-                findings.append(_finding(self, facts, settings, firing))
-            else:
-                held_back[service] = _why(group, settings)
+        held_back = {
+            facts.text(service): _why(group) for (service,), group in rows.group_by("service")
+        }
         fired = {f.service for f in findings}
+        more = {facts.text(service): n for service, n in left_out.items()}
         spots = blind_spots(facts, _LOOKING)
-        return Verdict(tuple(findings), verdicts(self.code, spots, fired, held_back))
+        return Verdict(tuple(findings), verdicts(self.code, spots, fired, held_back, more))
+
+    def _with_needed(self, facts: FactsView, context: Context) -> pl.DataFrame:
+        """Facts `duplicates` with `needed`, the `min_repeats` of each row."""
+        rows = facts.table("duplicates")
+        pairs = rows.select("service", "entry_label").unique()
+        needed = [
+            context.settings(self, facts.text(service), facts.text(label)).min_repeats
+            for service, label in pairs.iter_rows()
+        ]
+        pairs = pairs.with_columns(pl.Series("needed", needed, dtype=pl.Int64))
+        return rows.join(pairs, on=["service", "entry_label"], how="left", maintain_order="left")
 
     def explain(self, finding: Finding) -> Explanation:
         """The finding in words."""
@@ -147,11 +160,11 @@ def _exempt() -> pl.Expr:
     )
 
 
-def _why(group: pl.DataFrame, settings: Any) -> tuple[State, str]:
+def _why(group: pl.DataFrame) -> tuple[State, str]:
     exempt = group["clause"].drop_nulls().unique().sort().to_list()
     if exempt:
         return "exempt", "; ".join(exempt)
-    most, needed = int(group["n_bin"].max()), settings.min_repeats  # type: ignore[arg-type]
+    most, needed = int(group["n_bin"].max()), int(group["needed"].max())  # type: ignore[arg-type]
     return "below_threshold", f"at most {most} executions of one identity; {needed} are needed"
 
 

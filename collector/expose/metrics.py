@@ -22,7 +22,7 @@ from prometheus_client.samples import Exemplar
 
 from collector.expose import cases, telemetry
 from collector.expose.cases import gauge
-from collector.ledger import OCCURRENCES, WASTED, Case
+from collector.ledger import FORGOTTEN, OCCURRENCES, WASTED, Case
 from collector.store import Labels
 from detectors.kit.catalogue import rules
 from detectors.kit.contract import Visibility
@@ -54,6 +54,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Requests that were not forwarded.",
         ("signal", "reason"),
     ),
+    FORGOTTEN: ("Findings that were forgotten for want of room.", ()),
     "spanlint_rule_failures_total": ("Judgements in which a rule failed.", ("code",)),
     "spanlint_series_capped_total": ("Times a label set was counted as `other`.", ("metric",)),
     telemetry.GRAPH_REQUESTS: ("Calls between services.", ("client", "server")),

@@ -28,6 +28,7 @@ from detectors.kit.pricing import (
     code_location,
     fingerprint,
     joined,
+    most_costly,
     share,
     stepped,
     subject_of,
@@ -126,15 +127,17 @@ def judge_repetition(
     rows = facts.table("repeats").filter(pl.col("work").is_in(repetition.looking.works))
     rows = _with_peer(_with_settings(rows, rule, facts, context), facts)
     judged = _decide(rows, repetition.clauses)
+    firing, left_out = most_costly(judged.filter(pl.col("fires")), _SUBJECT)
     findings = [
         _finding(rule, repetition, facts, context, group)
-        for _, group in judged.filter(pl.col("fires")).group_by(*_SUBJECT, maintain_order=True)
+        for _, group in firing.group_by(*_SUBJECT, maintain_order=True)
     ]
     merged = _one_per_fingerprint(findings)
     spots = blind_spots(facts, repetition.looking)
     held_back = _held_back(facts, judged, repetition.clauses)
     fired = {f.service for f in merged}
-    return Verdict(tuple(merged), verdicts(rule.code, spots, fired, held_back))
+    more = {facts.text(service): n for service, n in left_out.items()}
+    return Verdict(tuple(merged), verdicts(rule.code, spots, fired, held_back, more))
 
 
 def _with_settings(

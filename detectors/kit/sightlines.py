@@ -106,11 +106,17 @@ def verdicts(
     spots: Mapping[str, tuple[State, str, str]],
     fired: set[str],
     held_back: Mapping[str, tuple[State, str]],
+    left_out: Mapping[str, int] | None = None,
 ) -> tuple[Visibility, ...]:
-    """One row per service: blind before all, then fired, then why it was silent."""
+    """One row per service: blind before all, then fired, then why it was silent.
+
+    left_out: by service, how many findings more there are than are given.
+    """
     rows = []
     for service, (state, reason, reveal) in spots.items():
         if state == "seen" and service not in fired and service in held_back:
             state, reason = held_back[service]  # noqa: PLW2901
+        if more := (left_out or {}).get(service):
+            reason += f"; {more} more findings than the most costly that are given"  # noqa: PLW2901
         rows.append(Visibility(code, service, state, reason, reveal))
     return tuple(rows)
