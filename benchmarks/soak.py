@@ -25,6 +25,8 @@ from detectors.kit.texts import Texts
 _NS = 1_000_000_000
 _MS = 1_000_000
 SPANS_A_SECOND = 200
+_JUDGE_INTERVAL_S = 30.0
+"""Judging tens of thousands of patterns takes long; what is kept does not depend on how often."""
 SPANS_A_TRACE = 5
 
 
@@ -136,7 +138,7 @@ def _rss_mb() -> float:
 def run(minutes: int) -> bool:
     """Prints the sizes as time goes by; whether memory was flat in the second half."""
     began = time.monotonic()
-    settings = Settings()
+    settings = Settings(judge_interval_s=_JUDGE_INTERVAL_S)
     found: list[Sizes] = []
     for sizes in soaked(minutes * 60, Texts(), settings, SPANS_A_SECOND, 120):
         found.append(sizes)
