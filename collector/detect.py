@@ -14,6 +14,7 @@ from collector.slabs import SLAB_ROWS
 from collector.window import Window
 from detectors.kit.contract import Context
 from detectors.kit.engine import Facts, Judgement, judge, merge_facts, observe, since
+from detectors.kit.fleet import ALL_OPERATIONS
 from detectors.kit.texts import Texts
 
 _NS = 1_000_000_000
@@ -153,7 +154,8 @@ class Detector:
         """(service, operation) of the entries in the horizon."""
         facts = self.facts()
         pairs = facts.table("entries").select("service", "entry_label").unique()
-        return {(facts.text(s), facts.text(o)) for s, o in pairs.iter_rows()}
+        named = {(facts.text(s), facts.text(o)) for s, o in pairs.iter_rows()}
+        return named | {(service, ALL_OPERATIONS) for service, _ in named}
 
     @property
     def counts(self) -> Counter[str]:

@@ -14,6 +14,7 @@ from collector.settings import Mute
 from collector.store import Counters, Store
 from detectors.kit.contract import Finding
 from detectors.kit.engine import Judgement
+from detectors.kit.fleet import UNDECIDABLE
 
 Lifecycle = Literal["new", "ongoing", "resolved", "regressed"]
 OCCURRENCES = "spanlint_occurrences_total"
@@ -87,7 +88,8 @@ class Ledger:
         """Takes a judgement; gives the cases whose state changed.
 
         operations: (service, operation) of the entries in the judged horizon: a finding that is not
-        there any more is resolved only when its operation still runs. parked: codes of rules that
+        there any more is resolved only when its operation still runs
+        and its rule is not blind. parked: codes of rules that
         did not judge, and whose silence says nothing.
         """
         unheard = parked | judgement.failed.keys()
@@ -95,7 +97,8 @@ class Ledger:
         found = {f.fingerprint: f for f in judgement.findings}
         updated = {f: self._seen(finding, now_ns, today) for f, finding in found.items()}
         for fingerprint, case in self._cases.items():
-            if fingerprint not in found and case.finding.code not in unheard:
+            heard = case.finding.code not in unheard and _looked(case, judgement)
+            if fingerprint not in found and heard:
                 updated[fingerprint] = self._unseen(case, now_ns, operations)
         gone = self._gone(updated, now_ns)
         changed = {f: c for f, c in updated.items() if self._cases.get(f) != c}
@@ -166,3 +169,16 @@ class Ledger:
 def _resolved(case: Case) -> int:
     """When it was resolved, in ns; 0 when it is not."""
     return case.changed_ns if case.state == "resolved" else 0
+
+
+def _looked(case: Case, judgement: Judgement) -> bool:
+    """Whether the rule could see the service: what it cannot see is not gone.
+
+    A rule about several instances cannot tell, either, after a start of its own: caches were warm.
+    """
+    finding = case.finding
+    return not any(
+        (row.code, row.service) == (finding.code, finding.service)
+        and (row.state == "blind" or row.reason.startswith(UNDECIDABLE))
+        for row in judgement.visibility
+    )

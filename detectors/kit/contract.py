@@ -117,6 +117,32 @@ class FactsTable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Life:
+    """How long the rows of a facts table are kept when that is not the horizon.
+
+    Rows live as long as `table` has rows of the same `subject` (key columns of both) within the
+    horizon. Those older than the horizon are added up in the pane FOLDED.
+    """
+
+    table: str
+    subject: tuple[str, ...]
+
+
+FOLDED = 0
+"""The pane of facts that outlived the horizon: when they were observed is not known any more."""
+
+
+@runtime_checkable
+class LastingTable(FactsTable, Protocol):
+    """A facts table whose rows outlive the horizon; other tables lose panes that leave it."""
+
+    @property
+    def life(self) -> Life:
+        """What keeps rows alive."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Exemplar:
     """A trace that shows the fault: hex trace id, hex span ids, the worst first."""
 
@@ -143,7 +169,8 @@ class Finding:
     """A fault of one subject, with its evidence and price. Wording is elsewhere (`Rule.explain`).
 
     `panes` gives occurrences and wasted time (ns) per pane start, from which counters that never
-    decrease are made; their sums are `occurrences` and `wasted_ns`.
+    decrease are made; their sums are `occurrences` and `wasted_ns`, less what lasting facts
+    (`LastingTable`) know from before the judged range.
     """
 
     code: str

@@ -19,10 +19,12 @@ from detectors.kit.aside import look_aside
 from detectors.kit.catalogue import rules, tables
 from detectors.kit.columns import MISSING_ENTRY
 from detectors.kit.contract import (
+    FOLDED,
     Context,
     FactColumn,
     FactsTable,
     Finding,
+    LastingTable,
     Rule,
     Visibility,
 )
@@ -118,15 +120,38 @@ def merge_facts(parts: Iterable[Facts]) -> Facts:
 
 
 def since(facts: Facts, start_ns: int) -> Facts:
-    """The facts whose pane ends after `start_ns`; texts that no row needs any more are dropped."""
-    frames = {
+    """The facts whose pane ends after `start_ns`, and those that last longer (`contract.Life`).
+
+    Texts that no row needs any more are dropped.
+    """
+    known = _TABLES()
+    fresh = {
         name: facts.table(name).filter(pl.col("pane") > start_ns - t.pane_seconds * 1_000_000_000)
-        for name, t in _TABLES().items()
+        for name, t in known.items()
+    }
+    frames = {
+        name: _lasting(t, facts, fresh) if isinstance(t, LastingTable) else fresh[name]
+        for name, t in known.items()
     }
     needed = _codes(frames)
     return Facts(
         frames, {c: facts.texts[c] for c in needed if c in facts.texts}, dict(facts.counts)
     )
+
+
+def _lasting(table: LastingTable, facts: Facts, fresh: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Fresh rows as they are, older ones of living subjects in the pane FOLDED."""
+    subject = list(table.life.subject)
+    living = fresh[table.life.table].select(subject).unique()
+    oldest = fresh[table.name]["pane"].min()
+    old = facts.table(table.name)
+    if oldest is not None:
+        old = old.filter(pl.col("pane") < oldest)
+    kept = old.join(living, on=subject, how="semi", nulls_equal=True)
+    if not kept.height:
+        return fresh[table.name]
+    folded = kept.with_columns(pl.lit(FOLDED, dtype=pl.Int64).alias("pane"))
+    return merging.merge(table, [folded, fresh[table.name]])
 
 
 def _codes(frames: Mapping[str, pl.DataFrame]) -> set[int]:

@@ -78,6 +78,25 @@ def unanswered() -> pl.Expr:
     return (alone | own_rpc.fill_null(value=False)).alias("unanswered")
 
 
+def answered() -> pl.Expr:
+    """Whether a request was answered with success: 2xx, or no error where there is no status."""
+    http = pl.col("http_status").is_null() | pl.col("http_status").is_between(200, 299)
+    return (http & (pl.col("status") != "error") & (pl.col("rpc_status").fill_null(0) == 0)).alias(
+        "answered"
+    )
+
+
+def refused() -> pl.Expr:
+    """Whether a request failed as one does whose state is elsewhere: not there, not known, broken.
+
+    Bad input (400, 422), limits (429) and redirects tell nothing of state.
+    """
+    http = pl.col("http_status").fill_null(0)
+    refusal = http.is_in([401, 403, 404, 409, 410]) | (http >= 500)
+    broken = pl.col("http_status").is_null() & (pl.col("status") == "error")
+    return (refusal | broken | (pl.col("rpc_status").fill_null(0) != 0)).alias("refused")
+
+
 def with_callee(spans: pl.LazyFrame) -> pl.LazyFrame:
     """Adds who answered a CLIENT or PRODUCER span, where the answering span is known.
 

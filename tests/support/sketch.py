@@ -18,9 +18,9 @@ number of the repeat; `at once` makes the repeats overlap; `fails=K` fails every
 `retried` fails all but the last; `error` fails; `missing` draws a span that never arrived;
 `name=value` sets an attribute; an `error` of HTTP is a 503 unless it sets another status or is
 `silent` (no answer at all). A line `traces N` repeats the whole case in N traces, one a second or,
-`traces N every MS`, at another pace; `in A..B` draws a root in the traces from A to before B only.
-`{t}`, `{t%3}`, `{t/3}` and `{t/3%20}` are the number of the trace, its rest and its quotient;
-`if t<60`, `if t>=60`, `if t%3=0` draws the line in those traces only. `on X` names the instance,
+`traces N every MS`, at another pace; `in A..B` draws a root in the traces from A to before B only;
+`if t<60`, `if t>=60`, `if t%3=0` draws the line in those traces only. `{t}`, `{t%3}`, `{t/3}` and
+`{t/3%20}` are the number of the trace, its rest and its quotient. `on X` names the instance,
 `version X` its version: both hold for what is under the line in the same service.
 
 Expectations: `=> CODE service "operation" subject  key=value …` for a finding (keys: n, severity,
@@ -117,8 +117,6 @@ def request(case: Case) -> ExportTraceServiceRequest:
     for trace in range(case.traces):
         for index, root in enumerate(_drawn(case.roots, trace, None)):
             key = f"{case.title}/{trace}/{index}"
-            if not _drawn_in(root, trace):
-                continue
             for line, span in _spans(root, key, b"", "", 0, trace * case.every_ms):
                 spans.setdefault((line.service, line.instance, line.version), []).append(span)
     built = ExportTraceServiceRequest()
@@ -139,7 +137,7 @@ def _drawn(lines: list[Line], trace: int, parent: Line | None) -> list[Line]:
     """The lines as they are in one trace: numbers filled in, those not drawn left out."""
     drawn = []
     for line in lines:
-        if not all(_holds(o, trace) for o in line.options if o.startswith("if ")):
+        if not all(_holds(o, trace) for o in line.options):
             continue
         options = [_filled(o, trace) for o in line.options if not o.startswith("if ")]
         copy = replace(line, what=_filled(line.what, trace), options=options)
@@ -160,6 +158,11 @@ def _filled(text: str, trace: int) -> str:
 
 
 def _holds(option: str, trace: int) -> bool:
+    """Whether a line is drawn in a trace, as far as this option says."""
+    if window := re.fullmatch(r"in (\d+)\.\.(\d+)", option):
+        return int(window[1]) <= trace < int(window[2])
+    if not option.startswith("if "):
+        return True
     found = re.fullmatch(r"if t(?:%(\d+))?(<|>=|=)(\d+)", option)
     if found is None:
         raise ValueError(f"no condition: {option!r}")
@@ -169,14 +172,6 @@ def _holds(option: str, trace: int) -> bool:
 
 def _named(options: list[str], word: str) -> str:
     return next((o.removeprefix(word) for o in options if o.startswith(word)), "")
-
-
-def _drawn_in(root: Line, trace: int) -> bool:
-    window = next((o[3:] for o in root.options if re.fullmatch(r"in \d+\.\.\d+", o)), None)
-    if window is None:
-        return True
-    first, last = (int(n) for n in window.split(".."))
-    return first <= trace < last
 
 
 def _spans(

@@ -1,0 +1,56 @@
+"""Which processes of a service serve which operations, since when and until when."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from detectors.kit.bins import pane
+from detectors.kit.contract import FactsTable, Life, key, least, most, total
+from detectors.kit.work import answered, refused
+
+
+class Instances:
+    """One row per (service, environment, version, instance, operation) of what is served.
+
+    Not sampled: how many requests each instance served, and when it lived, is exact.
+    """
+
+    name = "instances"
+    pane_seconds = 60
+    max_rows = 20_000
+    life = Life("instances", ("service", "environment", "instance"))
+    columns = (
+        key("service", pl.UInt64, "service", text=True),
+        key("environment", pl.UInt64, "deployment environment", text=True),
+        key("version", pl.UInt64, "service.version", text=True),
+        key("instance", pl.UInt64, "identity of the process, null when it has none", text=True),
+        key("entry_label", pl.UInt64, "operation", text=True),
+        total("requests", "how many"),
+        total("ok", "of them, answered with success"),
+        total("failed", "of them, refused (401, 403, 404, 409, 410) or in error"),
+        total("actors", "of them, by a known actor"),
+        total("entities", "of them, about a known entity"),
+        least("first_ns", "earliest start"),
+        most("last_ns", "latest start"),
+    )
+
+    def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
+        """A row per group of SERVER entries."""
+        keys = [c.name for c in self.columns if c.merge == "key"]
+        start = pl.col("start_ns")
+        return (
+            spans.filter(pl.col("is_entry") & (pl.col("kind") == "server"))
+            .group_by(pane(start, self.pane_seconds), *keys)
+            .agg(
+                pl.len().cast(pl.Int64).alias("requests"),
+                answered().sum().cast(pl.Int64).alias("ok"),
+                refused().sum().cast(pl.Int64).alias("failed"),
+                pl.col("actor").is_not_null().sum().cast(pl.Int64).alias("actors"),
+                pl.col("entity").is_not_null().sum().cast(pl.Int64).alias("entities"),
+                start.min().alias("first_ns"),
+                start.max().alias("last_ns"),
+            )
+        )
+
+
+TABLE: FactsTable = Instances()
