@@ -179,6 +179,10 @@ def _looked(case: Case, judgement: Judgement) -> bool:
     finding = case.finding
     return not any(
         (row.code, row.service) == (finding.code, finding.service)
-        and (row.state == "blind" or row.reason.startswith(UNDECIDABLE))
+        and (row.state == "blind" or _undecided(row.reason, finding.operation))
         for row in judgement.visibility
     )
+
+
+def _undecided(reason: str, operation: str) -> bool:
+    return reason.startswith(UNDECIDABLE) and operation in reason

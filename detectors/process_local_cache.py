@@ -293,10 +293,9 @@ def _unseen_beginning(facts: FactsView, row: Mapping[str, Any], operation: str) 
             "blind",
             f"{UNDECIDABLE}: head sampling hides the first requests of {operation}",
             SAMPLING_REVEAL,
-            UNDECIDABLE,
         )
     if not row["openings"]:
-        return "below_threshold", f"{operation} was not seen to read a backend", ""
+        return "below_threshold", f"{UNDECIDABLE}: {operation} was not seen to read a backend", ""
     return (
         "below_threshold",
         (

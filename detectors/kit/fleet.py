@@ -49,6 +49,8 @@ UNDECIDABLE = "not decidable"
 """How the reason begins where neither a fault nor its absence can be shown."""
 
 Spot = tuple[State, str, str]
+_TOLD = 5
+"""Operations that one row of visibility names, at most."""
 _RANK = {"blind": 0, "below_threshold": 1, "seen": 2, "exempt": 3}
 
 
@@ -130,8 +132,17 @@ def settle(
         if service in fired:
             settled[service] = ("seen", found[service][1], "")
         elif state == "seen" and outcomes:
-            settled[service] = min(outcomes, key=lambda s: (_RANK[s[0]], s[1]))
+            settled[service] = _least_certain(outcomes)
     return settled
+
+
+def _least_certain(outcomes: Sequence[Spot]) -> Spot:
+    """The first by state; what is not decidable of several operations is told together."""
+    state, reason, reveal = min(outcomes, key=lambda s: (_RANK[s[0]], s[1]))
+    if reason.startswith(UNDECIDABLE):
+        open_ = sorted({r for s, r, _ in outcomes if s == state and r.startswith(UNDECIDABLE)})
+        reason = "; ".join(open_[:_TOLD])
+    return state, reason, reveal
 
 
 @dataclass(frozen=True, slots=True)
