@@ -20,6 +20,7 @@ from collector.decode.otlpjson import JsonDecoder
 from collector.decode.protobuf import ProtobufDecoder
 from collector.slabs import SLAB_ROWS
 from collector.window import Window
+from detectors.kit.aside import look_aside
 from detectors.kit.catalogue import rules, tables
 from detectors.kit.contract import Context
 from detectors.kit.engine import Facts, default_settings, judge, merge_facts, observe, since
@@ -57,7 +58,7 @@ def prepare(bodies: list[Body]) -> Material:
     decoder = ProtobufDecoder(texts)
     frames = [decoder(body.data).frame for body in bodies]
     slabs = _gathered(windowed(frames))
-    assembled = [assemble(repair(slab)[0]) for slab in slabs]
+    assembled = [look_aside(assemble(repair(slab)[0])) for slab in slabs]
     facts = [observe(slab, texts.select) for slab in slabs]
     return Material(bodies, texts, frames, slabs, assembled, facts)
 
@@ -174,7 +175,7 @@ def _columns(material: Material, path: Path, times: int) -> Iterator[Figure]:
     yield Figure("stages", "window: buffer, close", "µs/span", found, _budget("window", path))
     repairs = repeated(times, spans, lambda: [repair(s) for s in material.slabs])
     repaired = [repair(s)[0] for s in material.slabs]
-    assembly = repeated(times, spans, lambda: [assemble(s) for s in repaired])
+    assembly = repeated(times, spans, lambda: [look_aside(assemble(s)) for s in repaired])
     both = tuple(a + b for a, b in zip(repairs, assembly, strict=True))
     budget = _budget("structure", path)
     yield Figure("stages", "structure and repairs", "µs/span", both, budget)
