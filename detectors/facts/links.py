@@ -19,7 +19,7 @@ from detectors.kit.aside import reads
 from detectors.kit.bins import duration_bin, pane
 from detectors.kit.columns import Kind
 from detectors.kit.contract import FactsTable, key, least, most, total, worst
-from detectors.kit.merge import worst_bars
+from detectors.kit.merge import worst_few
 from detectors.kit.sampling import first_of
 from detectors.kit.traits import Trait, has
 
@@ -83,17 +83,14 @@ class Links:
     )
 
     def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
-        """A row per group, and the exemplars of its slowest executions as rows of their own."""
+        """A row per group."""
         loads = _described(reads(spans), self.pane_seconds)
         keys = ["pane", *(c.name for c in self.columns if c.merge == "key")]
-        grouped = loads.group_by(keys).agg(*_COUNTS)
         exemplar = list(self.columns[-1].dtype.inner.to_schema())  # type: ignore[union-attr]
-        slowest = worst_bars(loads, keys, "score").select(
-            *keys, pl.concat_list(pl.struct(exemplar)).alias("exemplars")
-        )
+        grouped = loads.group_by(keys).agg(*_COUNTS, worst_few(exemplar, *_TIES).alias("exemplars"))
         own = _own(spans, self.pane_seconds)
         names = ["pane", *(c.name for c in self.columns)]
-        parts = pl.concat([grouped, slowest, own], how="diagonal")
+        parts = pl.concat([grouped, own], how="diagonal")
         return parts.with_columns(
             pl.col(c.name).fill_null(0) for c in self.columns if c.merge == "sum"
         ).select(names)
@@ -121,6 +118,8 @@ def _count(condition: pl.Expr, name: str) -> pl.Expr:
     return condition.sum().cast(pl.Int64).alias(name)
 
 
+_TIES = ("trace_hi", "trace_lo", "entry_span", "first_ns", "span_id")
+"""What decides between executions of one duration, in the order of the exemplars' fields."""
 _ONCE = pl.col("once")
 _LOOKED = _ONCE & (pl.col("lookups") > 0)
 _COUNTS = (

@@ -87,11 +87,14 @@ def worst_first(rows: pl.DataFrame, column: FactColumn, by: list[str]) -> pl.Dat
     )
 
 
-def worst_bars(rows: pl.LazyFrame, by: list[str], score: str) -> pl.LazyFrame:
-    """The rows of each group that may be among its worst: few, so that only they are described."""
-    bars = rows.group_by(by).agg(pl.col(score).top_k(EXEMPLARS_KEPT).min().alias("_bar"))
-    joined = rows.join(bars, on=by, how="inner", nulls_equal=True)
-    return joined.filter(pl.col(score) >= pl.col("_bar")).drop("_bar")
+def worst_few(fields: list[str], *ties: str) -> pl.Expr:
+    """Within a group: the list of its worst exemplars, structs of `fields`, `score` first.
+
+    ties: columns that decide between equal scores, ascending, in the order of `fields`, so that
+    the same ones are kept wherever they are observed.
+    """
+    by = ["score", *ties]
+    return pl.struct(fields).top_k_by(by, EXEMPLARS_KEPT, reverse=[False, *(True for _ in ties)])
 
 
 def cap(table: FactsTable, frame: pl.DataFrame, max_rows: int) -> tuple[pl.DataFrame, int]:
