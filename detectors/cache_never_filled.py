@@ -60,6 +60,7 @@ from detectors.kit.caching import (
     LinkSettings,
     Silence,
     as_finding,
+    is_health,
     links,
     one_per_fingerprint,
     operations,
@@ -77,7 +78,6 @@ from detectors.kit.contract import (
 )
 from detectors.kit.knobs import knob
 from detectors.kit.sampling import ALWAYS, Sample, sample_of
-from detectors.kit.shapes.url import template_path
 
 _PAIRED = 1.1
 """Pairs of key and identity per key, and per identity, up to which they go together."""
@@ -208,17 +208,13 @@ def _masked(
     without = any(
         own["entries"] >= settings.min_other_entries
         and not own["looked"]
-        and not _is_health(facts.text(label))
+        and not is_health(facts.text(label))
         for (service, label), own in owns.items()
         if service == link.service and label != link.entry_label
     )
     if not (enough and always and without):
         return None
     return _fault(link, link["behind"], "keys are masked: the cache read may be another's", True)
-
-
-def _is_health(operation: str) -> bool:
-    return template_path(operation.rpartition(" ")[2]).health
 
 
 def _fault(link: Link, misses: int, reason: str, ambiguous: bool = False) -> Fault:  # noqa: FBT001, FBT002

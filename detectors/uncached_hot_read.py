@@ -38,9 +38,12 @@ How it decides
 
 Not flagged
     Reads behind a cache; locking reads (FOR UPDATE); reads whose answer changes by itself (now(),
-    random(), nextval()); reads that are keyed by who asks (sessions, the own account); reads of
-    which C102 says that their cache is never filled. Blind where neither values nor a route with a
-    parameter or query tell one read from another.
+    random(), nextval()); reads that are keyed by who asks (sessions, the own account); reads of a
+    table that the same request then writes; tables that are written so often that a cache would
+    hold less than `min_achievable_ratio`; health checks, and timers that look for work; cache reads
+    that fail; reads of which C102 says that their cache is never filled. Workers are one severity
+    lower. Blind where neither values nor a route with a parameter or query tell one read from
+    another.
 
 References
     https://learn.microsoft.com/azure/architecture/patterns/cache-aside
@@ -64,6 +67,7 @@ from detectors.kit.caching import (
     LinkSettings,
     Silence,
     as_finding,
+    is_health,
     links,
     named,
     one_per_fingerprint,
@@ -118,6 +122,9 @@ class UncachedHotRead:
         min_traces: int = knob(5, "traces over which they are spread", low=1)
         min_repeat_share: float = knob(
             0.5, "of all executions, those of an identity seen before", high=1
+        )
+        min_achievable_ratio: float = knob(
+            0.2, "hits per read that writes to the table would allow a cache", high=1
         )
         min_entry_share: float = knob(
             0.9, "of the operation's successful entries, those with the read", high=1
@@ -219,12 +226,11 @@ def _left_alone(  # noqa: PLR0913 - what there is to look at
     """Whether a clause exempts the read, or it is below a threshold, or nobody can tell."""
     say = silence.say
     state = link.state(settings)
+    clause = _clause(facts, link)
     in_successful = link["ok"] / link.own["ok"] if link.own["ok"] else 0.0
     known = sum(told.told.values())
-    if link.has(Trait.LOCKING):
-        say(link.service, "exempt", "locking reads")
-    elif link.has(Trait.VOLATILE):
-        say(link.service, "exempt", "the answer changes by itself")
+    if clause is not None:
+        say(link.service, "exempt", clause)
     elif state == "linked":
         say(link.service, "exempt", "a cache stands in front of the read")
     elif state == "blind":
@@ -244,9 +250,47 @@ def _left_alone(  # noqa: PLR0913 - what there is to look at
     elif told.repeat_share < settings.min_repeat_share:
         reason = f"{told.repeat_share:.0%} of the executions repeat an earlier one"
         say(link.service, "below_threshold", reason)
+    elif (ratio := told.repeat_share * _allowed(facts, link)) < settings.min_achievable_ratio:
+        reason = f"writes to the table would leave a cache {ratio:.0%} hits"
+        say(link.service, "below_threshold", reason)
     else:
         return False
     return True
+
+
+def _clause(facts: FactsView, link: Link) -> str | None:
+    """Why a read is no work for a cache, whatever its numbers are."""
+    here = facts.table("writes").filter(
+        (pl.col("service") == link.service)
+        & (pl.col("entry_label") == link.entry_label)
+        & (pl.col("target") == link.read["target"])
+    )
+    if link.has(Trait.LOCKING):
+        return "locking reads"
+    if link.has(Trait.VOLATILE):
+        return "the answer changes by itself"
+    if link.kinds == ("internal",):
+        return "a script or timer that looks for work"
+    if is_health(facts.text(link.entry_label)):
+        return "health checks"
+    if int(here["traces"].sum()) * 2 >= link["traces"]:
+        return "read to be written"
+    if not link["behind"] and _caches_fail(facts, link):
+        return "the cache reads in front of it fail: an outage first"
+    return None
+
+
+def _caches_fail(facts: FactsView, link: Link) -> bool:
+    """Whether most cache reads of the service fail."""
+    rows = facts.table("sight").filter(
+        (pl.col("service") == link.service) & (pl.col("category") == "cache")
+    )
+    return int(rows["failed"].sum()) * 2 > int(rows["spans"].sum())
+
+
+def _allowed(facts: FactsView, link: Link) -> float:
+    """Of the repeats, the share that would hit: the last event before them is no write."""
+    return link["executions"] / (link["executions"] + _writes(facts, link))
 
 
 def _by_who_asks(facts: FactsView) -> set[tuple[int, int]]:
@@ -303,9 +347,7 @@ def _writes(facts: FactsView, link: Link) -> int:
 
 
 def _fault(facts: FactsView, context: Context, settings: Any, link: Link, told: _Told) -> Fault:
-    executions = link["executions"]
-    writes = _writes(facts, link)
-    allowed = executions / (executions + writes)
+    allowed = _allowed(facts, link)
     repeats = round(told.repeat_share * link["executions"])
     wasted_ns = int(repeats * link.median_ns * allowed)
     wasted_share = share(wasted_ns, link["entry_ns"])
@@ -322,7 +364,7 @@ def _fault(facts: FactsView, context: Context, settings: Any, link: Link, told: 
         else "values are hidden; the path of the request tells the reads"
     )
     return Fault(
-        severity=stepped("warning", 1 if costly else 0),
+        severity=stepped("warning", int(costly) - (link.kinds == ("consumer",))),
         evidence=evidence,
         reason=reason,
         occurrences=repeats,
@@ -332,7 +374,7 @@ def _fault(facts: FactsView, context: Context, settings: Any, link: Link, told: 
             "identities": told.sample.scaled(told.identities),
             "hottest": told.hottest,
             "repeat_share": round(told.repeat_share, 3),
-            "writes": writes,
+            "writes": _writes(facts, link),
             "achievable_hit_ratio": round(told.repeat_share * allowed, 3),
             "behind_cache_read": link["behind"],
             "wasted_share": wasted_share,

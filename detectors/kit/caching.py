@@ -34,6 +34,7 @@ from detectors.kit.pricing import (
     weighted_median,
     worst_exemplars,
 )
+from detectors.kit.shapes.url import template_path
 from detectors.kit.sightlines import Looking, blind_spots
 from detectors.kit.traits import Trait
 
@@ -86,6 +87,7 @@ class Link:
     durations: tuple[tuple[int, int], ...]
     panes: Mapping[int, tuple[int, int]]
     environments: tuple[int | None, ...]
+    kinds: tuple[str, ...]
     exemplars: tuple[Mapping[str, Any], ...] = field(repr=False)
 
     def __getitem__(self, count: str) -> int:
@@ -192,6 +194,7 @@ def links(facts: FactsView) -> list[Link]:
                 tuple(bins.iter_rows()),
                 {p: (n, ns) for p, n, ns in panes.iter_rows()},
                 tuple(group["environment"].unique().sort().to_list()),
+                tuple(sorted(group["entry_kind"].cast(pl.String).unique())),
                 tuple(worst_exemplars(group["exemplars"].to_list())),
             )
         )
@@ -321,6 +324,11 @@ def _most_telling(told: Sequence[tuple[State, str, str]]) -> tuple[State, str, s
     reasons = sorted({r for s, r, _ in told if s == state})
     reveals = sorted({r for s, _, r in told if s == state and r})
     return state, "; ".join(reasons[:_REASONS]), "; ".join(reveals)
+
+
+def is_health(operation: str) -> bool:
+    """Whether an operation is a health check, by its path."""
+    return template_path(operation.rpartition(" ")[2]).health
 
 
 def settings_of(rule: Rule, facts: FactsView, context: Context, link: Link) -> Any:

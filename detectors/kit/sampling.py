@@ -24,7 +24,6 @@ itself: it is a matter of the rows, and goes with the panes that needed it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import polars as pl
@@ -129,13 +128,3 @@ def sample_of(frame: pl.DataFrame, sampled: str) -> Sample:
     if not level:
         return Sample(frame, 0)
     return Sample(frame.filter(_deepest_level(pl.col(sampled)) >= level), level)
-
-
-def common(samples: Iterable[tuple[pl.DataFrame, str]]) -> tuple[Sample, ...]:
-    """Samples of several tables over the same subjects, all at the highest level of any."""
-    given = [(frame, column, sample_of(frame, column).level) for frame, column in samples]
-    level = max((found for *_, found in given), default=0)
-    return tuple(
-        Sample(frame.filter(_deepest_level(pl.col(column)) >= level), level)
-        for frame, column, _ in given
-    )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from detectors.kit import merge
 from detectors.kit.contract import FactsTable, sampled, total
-from detectors.kit.sampling import ALWAYS, LEVEL, NO_LEVEL, Sample, common, mix, rank, sample_of
+from detectors.kit.sampling import ALWAYS, LEVEL, NO_LEVEL, Sample, mix, rank, sample_of
 from detectors.kit.texts import code
 
 SETTINGS = settings(max_examples=40, deadline=None)
@@ -141,15 +141,6 @@ def test_memory_is_bounded_whatever_is_offered() -> None:
 
     assert kept.height + lost == 2_000_000
     assert sample_of(kept, "subject").scaled(kept.height) == pytest.approx(2_000_000, rel=0.1)
-
-
-def test_samples_of_two_tables_meet_at_the_higher_level() -> None:
-    crowded, quiet = capped([seen(list(range(1_000)))], 100), seen(list(range(40)))
-
-    one, other = common([(crowded, "subject"), (quiet, "subject")])
-
-    assert one.level == other.level > 0
-    assert set(other.rows["subject"]) <= set(one.rows["subject"])
 
 
 def test_what_is_only_one_is_in_every_sample() -> None:
