@@ -86,8 +86,6 @@ from detectors.kit.statistics import fisher_greater
 
 _IDENTITIES = ("path", "key", "actor")
 """Which identity names a cache first: what is asked for, before who asks."""
-_WARM_RATIO = 0.5
-"""First requests of all are misses of any cache: where fewer read, the beginning was not seen."""
 _STICKY_RATIO = 0.1
 """Entities that meet a second instance more seldom than this are kept to one."""
 
@@ -272,7 +270,9 @@ def _why(facts: FactsView, group: pl.DataFrame, settings: Any, operation: str) -
             f"{UNDECIDABLE}: entities of {operation} keep to one instance (sticky routing)",
             "",
         )
-    if row["openings"] * _WARM_RATIO > row["opened"] or not row["openings"]:
+    # The first request of all is a miss of any cache: where one does not read, the beginning of
+    # this cache was not seen.
+    if row["opened"] < settings.min_first_ratio * row["openings"] or not row["openings"]:
         return _unseen_beginning(facts, row, operation)
     if min(row["firsts"], row["repeats"]) < needed:
         return (
@@ -283,8 +283,14 @@ def _why(facts: FactsView, group: pl.DataFrame, settings: Any, operation: str) -
             ),
             "",
         )
-    share = round(100 * row["cold"] / row["firsts"])
-    return "seen", f"{operation}: {share} % of first requests on another instance read", ""
+    first, again = row["cold"] / row["firsts"], row["repeated"] / row["repeats"]
+    told = (
+        f"{operation}: {round(100 * first)} % of first requests on another instance read, "
+        f"{round(100 * again)} % of repeats"
+    )
+    if first - again >= settings.min_difference:
+        return "below_threshold", f"{told}; {settings.min_first_ratio:.0%} are needed", ""
+    return "seen", told, ""
 
 
 def _unseen_beginning(facts: FactsView, row: Mapping[str, Any], operation: str) -> Spot:
