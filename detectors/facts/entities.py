@@ -94,30 +94,50 @@ class Entities:
 
     def _rows(self, entries: pl.LazyFrame) -> pl.LazyFrame:
         """A row per group; the exemplars are those of its first few entries."""
-        ok, failed = pl.col("answered"), pl.col("refused")
-        start = pl.col("entry_start_ns")
-        end = start + pl.col("entry_duration_ns")
         keys = [c.name for c in self.columns if c.merge == "key"]
-        return entries.group_by(pane(start, self.pane_seconds), *keys).agg(
-            NO_LEVEL.first(),
-            pl.len().cast(pl.Int64).alias("requests"),
-            ok.sum().cast(pl.Int64).alias("ok"),
-            failed.sum().cast(pl.Int64).alias("failed"),
-            (failed & pl.col("broken")).sum().cast(pl.Int64).alias("broken"),
-            pl.col("cached").sum().cast(pl.Int64),
-            (ok & pl.col("creating")).sum().cast(pl.Int64).alias("created"),
-            pl.col("spent_ns").sum(),
-            start.min().alias("first_ns"),
-            start.max().alias("last_ns"),
-            start.filter(ok).min().alias("first_ok_ns"),
-            end.filter(ok).min().alias("first_done_ns"),
-            start.filter(ok).max().alias("last_ok_ns"),
-            start.filter(failed).min().alias("first_failed_ns"),
-            start.filter(failed).max().alias("last_failed_ns"),
-            end.filter(ok & pl.col("creating")).min().alias("created_ns"),
-            end.filter(ok & pl.col("writing")).max().alias("written_ns"),
-            pl.col("exemplar").drop_nulls().alias("exemplars"),
+        counts = ("ok", "failed", "broken", "cached", "created")
+        return (
+            entries.with_columns(*_measures())
+            .group_by("pane", *keys)
+            .agg(
+                NO_LEVEL,
+                pl.len().cast(pl.Int64).alias("requests"),
+                *(pl.col(f"_{c}").sum().cast(pl.Int64).alias(c) for c in counts),
+                pl.col("spent_ns").sum(),
+                *(pl.col(c).min() for c in _LEAST),
+                *(pl.col(c).max() for c in _MOST),
+                pl.col("exemplar").drop_nulls().alias("exemplars"),
+            )
         )
+
+
+_LEAST = ("first_ns", "first_ok_ns", "first_done_ns", "first_failed_ns", "created_ns")
+_MOST = ("last_ns", "last_ok_ns", "last_failed_ns", "written_ns")
+
+
+def _measures() -> list[pl.Expr]:
+    """What is added up of each entry, before grouping: a filter within groups costs far more."""
+    ok, failed = pl.col("answered"), pl.col("refused")
+    creating, writing = ok & pl.col("creating"), ok & pl.col("writing")
+    start = pl.col("entry_start_ns")
+    end = start + pl.col("entry_duration_ns")
+    return [
+        pane(start, Entities.pane_seconds),
+        ok.alias("_ok"),
+        failed.alias("_failed"),
+        (failed & pl.col("broken")).alias("_broken"),
+        pl.col("cached").alias("_cached"),
+        creating.alias("_created"),
+        start.alias("first_ns"),
+        start.alias("last_ns"),
+        pl.when(ok).then(start).alias("first_ok_ns"),
+        pl.when(ok).then(start).alias("last_ok_ns"),
+        pl.when(ok).then(end).alias("first_done_ns"),
+        pl.when(failed).then(start).alias("first_failed_ns"),
+        pl.when(failed).then(start).alias("last_failed_ns"),
+        pl.when(creating).then(end).alias("created_ns"),
+        pl.when(writing).then(end).alias("written_ns"),
+    ]
 
 
 def _identified(spans: pl.LazyFrame) -> pl.LazyFrame:
