@@ -1,0 +1,78 @@
+"""Panels, rules and alerts on a real Prometheus that scrapes a real spanlint."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from dashboards.catalogue import dashboards
+from dashboards.watch.questions import Question, filled, questions
+from dashboards.watch.servers import wait
+from support.watched import Watched, watched
+
+PATIENCE_S = 90
+LATER = {"Findings resolved"}
+"""What has an answer only after the good form: asked at the end."""
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    with watched(tmp_path_factory.mktemp("watched")) as found:
+        yield found
+
+
+@pytest.mark.parametrize("question", list(questions()), ids=lambda q: f"{q.where}: {q.what}")
+def test_each_query_returns_data(running: Watched, question: Question) -> None:
+    if question.what in LATER:
+        running.prometheus.instant(question.expr)
+    else:
+        assert running.prometheus.wait_for(question.expr, PATIENCE_S), question.expr
+
+
+@pytest.mark.parametrize("board", dashboards(), ids=lambda b: b.uid)
+def test_each_choice_has_values(running: Watched, board: Any) -> None:
+    for variable in board.variables:
+        if variable.kind == "query":
+            found = re.fullmatch(r"label_values\((.*), (\w+)\)", variable.query)
+            assert found
+            series = running.prometheus.wait_for(filled(found[1]), PATIENCE_S)
+            assert all(found[2] in s["metric"] for s in series)
+            assert series
+
+
+def test_exemplars_come_back_with_their_traces(running: Watched) -> None:
+    def found() -> list[dict[str, Any]]:
+        return running.prometheus.exemplars("spanlint_occurrences_total", 600)
+
+    assert wait(lambda: bool(found()), PATIENCE_S)
+    labels = found()[0]["exemplars"][0]["labels"]
+    answer = httpx.get(f"{running.served.admin}/api/v1/findings", params={"code": "N101"}).json()
+    known = {e["trace_id"] for f in answer for e in f["exemplars"]}
+    assert re.fullmatch(r"[0-9a-f]{32}", labels["trace_id"])
+    assert known
+
+
+def test_an_n_plus_one_is_alerted_and_resolved(running: Watched) -> None:
+    of_it = {"alertname": "SpanlintRepeatedWork", "code": "N101", "operation": "GET /books"}
+
+    fired = running.inbox.wait_for("firing", PATIENCE_S, **of_it)
+    running.good = True
+    resolved = running.inbox.wait_for("resolved", 2 * PATIENCE_S, **of_it)
+
+    assert fired is not None
+    assert fired["labels"]["service_name"] == "shop"
+    assert fired["labels"]["severity"] == "warning"
+    notes = fired["annotations"]
+    assert notes["summary"] == "N101 n-plus-one-query in shop GET /books"
+    assert notes["runbook_url"].endswith("/docs/rules/N101.md")
+    assert "{{" not in json.dumps(notes)
+    assert "error" not in notes["description"]
+    assert resolved is not None
+    assert resolved["fingerprint"] == fired["fingerprint"]
+    marks = [q for q in questions() if q.what in LATER]
+    assert all(running.prometheus.wait_for(q.expr, PATIENCE_S) for q in marks)
