@@ -19,7 +19,7 @@ from typing import Any
 import uvicorn
 
 from collector.detect import Detector
-from collector.expose import telemetry
+from collector.expose import ratios, telemetry
 from collector.expose.api import Source, admin_app
 from collector.expose.metrics import STAGE_RUNS, STAGE_SECONDS, Snapshot
 from collector.forward import Forwarder
@@ -209,6 +209,7 @@ class Service:
             telemetry.add_service_graph(facts, self._counters)
         if self._settings.red_metrics:
             telemetry.add_red(facts, self._counters)
+            ratios.add_ratios(facts, self._counters)
 
     def _count(self) -> None:
         """Carries the detector's own counts over to the counters."""

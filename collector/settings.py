@@ -93,7 +93,9 @@ class Settings:
     max_pending_bytes: int = option(64 * MIB, "requests that wait to be decoded", "bytes", low=1)
     grace_s: float = option(10.0, "time to finish after SIGTERM", "s")
     service_graph: bool = option(default=False, help="export traces_service_graph_* as Tempo does")
-    red_metrics: bool = option(default=False, help="export traces_spanmetrics_* as Tempo does")
+    red_metrics: bool = option(
+        default=False, help="export traces_spanmetrics_* as Tempo does; retries, caches, instances"
+    )
     max_series: int = option(
         5_000, "series per metric; the rest is counted as `other`", "series", low=1
     )

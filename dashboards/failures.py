@@ -9,6 +9,7 @@ from dashboards.common import (
     JAEGER,
     JOB,
     MARKS,
+    PROCESS,
     RED,
     RED_JOB,
     RULE,
@@ -139,6 +140,11 @@ _DEPENDS = Row(
 )
 
 
+_REACHED = (
+    "sum by (origin, service_name) (rate(spanlint_errors_reached_total{{"
+    f'{PROCESS}, service_name=~"$service", outcome="'
+    '{}"}}[$__rate_interval]))'
+)
 _OVER_TIME = Row(
     "Over time",
     (
@@ -190,6 +196,27 @@ _OVER_TIME = Row(
             unit="reqps",
             width=12,
             empty="no entry failed",
+        ),
+        Panel(
+            "Where errors begin, and whom they reach",
+            "Entries per second that failed because of an error that began at the origin. "
+            "The origin that reaches most services is the one to mend.",
+            "timeseries",
+            (Query(_REACHED.format("failed"), "{{origin}} → {{service_name}}"),),
+            unit="reqps",
+            width=12,
+            stacked=True,
+        ),
+        Panel(
+            "Errors that were absorbed",
+            "Entries per second that were fine although something behind them failed: a "
+            "fallback, a retry or a cached answer. Copy what these services do.",
+            "timeseries",
+            (Query(_REACHED.format("absorbed"), "{{origin}} → {{service_name}}"),),
+            unit="reqps",
+            width=12,
+            stacked=True,
+            empty="nothing absorbed",
         ),
         Panel(
             "Alerts of spanlint",

@@ -105,7 +105,7 @@ _TREND = Row(
             "Distinct findings over time; red and green marks say when one was opened or "
             "resolved. A step up right after a deploy names its cause.",
             "timeseries",
-            (Query(f"count by (_SEVERITY) ({_SEVERITY})", "{{_SEVERITY}}"),),
+            (Query(f"count by (severity) ({_SEVERITY})", "{{severity}}"),),
             stacked=True,
         ),
         Panel(

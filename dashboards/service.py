@@ -9,6 +9,7 @@ from dashboards.common import (
     JAEGER,
     JOB,
     MARKS,
+    PROCESS,
     RED,
     RED_JOB,
     RULE,
@@ -22,6 +23,7 @@ from dashboards.common import (
     rate,
 )
 from dashboards.model import Color, Dashboard, Panel, Query, Row
+from detectors.kit.catalogue import tables
 
 _OWN = f'{RED}, service=~"$service"'
 _CALLS = "traces_spanmetrics_calls_total"
@@ -183,6 +185,58 @@ _DEPENDENCIES = Row(
 )
 
 
+_TRIED, _MEANT = (
+    rate(f"spanlint_{name}_total", f'{PROCESS}, service_name=~"$service"', "service_name")
+    for name in ("call_attempts", "calls")
+)
+_READS = f'{PROCESS}, service_name=~"$service"'
+_HITS = rate("spanlint_cache_reads_total", f'{_READS}, result="hit"', "service_name")
+_SHARES = rate("spanlint_instance_requests_total", _READS, "service_name", "service_instance")
+_RATIOS = {
+    "attempts": Panel(
+        "Attempts per call",
+        "1 when nothing is retried. Above 1.5 for long: somebody is waiting for something that "
+        "is down, and makes it worse; look at back-off, budget and breaker of its retries.",
+        "timeseries",
+        (Query(f"{_TRIED} / ({_MEANT} > 0)", "{{service_name}}"),),
+        thresholds=((None, "green"), (1.5, "orange"), (3, "red")),
+    ),
+    "lookups": Panel(
+        "Cache hit ratio",
+        "Of cache reads whose spans say whether they hit (`cache.hit` and the like). Below a "
+        "half, each miss pays for the cache and for the read behind it: see the C rules.",
+        "timeseries",
+        (
+            Query(
+                f"{_HITS} / ({rate('spanlint_cache_reads_total', _READS, 'service_name')} > 0)",
+                "{{service_name}}",
+            ),
+        ),
+        unit="percentunit",
+        maximum=1,
+        thresholds=((None, "red"), (0.5, "orange"), (0.8, "green")),
+    ),
+    "instances": Panel(
+        "Busiest instance against the mean",
+        "1 when instances share the load evenly. Far above 1: sticky sessions, a hot key or an "
+        "instance that has just started; see the S rules for state that binds clients to it.",
+        "timeseries",
+        (
+            Query(
+                f"max by (service_name) ({_SHARES}) / (avg by (service_name) ({_SHARES}) > 0)",
+                "{{service_name}}",
+            ),
+        ),
+        thresholds=((None, "green"), (1.5, "orange"), (3, "red")),
+    ),
+}
+"""Panels by the facts table that they come from: shown where that table is."""
+_HABITS = Row(
+    "Retries, caches, instances",
+    tuple(panel for table, panel in _RATIOS.items() if table in {t.name for t in tables()}),
+)
+
+
 DASHBOARD = Dashboard(
     uid="spanlint-service",
     title="spanlint / Service",
@@ -199,6 +253,6 @@ DASHBOARD = Dashboard(
         TEMPO,
         JAEGER,
     ),
-    rows=(_RED, _FINDINGS, _DEPENDENCIES),
+    rows=(_RED, _FINDINGS, _DEPENDENCIES, _HABITS),
     annotations=MARKS,
 )

@@ -20,7 +20,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.samples import Exemplar
 
-from collector.expose import cases, telemetry
+from collector.expose import cases, ratios, telemetry
 from collector.expose.cases import gauge
 from collector.ledger import FORGOTTEN, OCCURRENCES, WASTED, Case
 from collector.store import Labels
@@ -57,6 +57,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     FORGOTTEN: ("Findings that were forgotten for want of room.", ()),
     "spanlint_rule_failures_total": ("Judgements in which a rule failed.", ("code",)),
     "spanlint_series_capped_total": ("Times a label set was counted as `other`.", ("metric",)),
+    **ratios.COUNTERS,
     telemetry.GRAPH_REQUESTS: ("Calls between services.", ("client", "server")),
     telemetry.GRAPH_FAILED: ("Failed calls between services.", ("client", "server")),
     telemetry.CALLS: (

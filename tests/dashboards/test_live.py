@@ -57,22 +57,40 @@ def test_exemplars_come_back_with_their_traces(running: Watched) -> None:
     assert known
 
 
-def test_an_n_plus_one_is_alerted_and_resolved(running: Watched) -> None:
-    of_it = {"alertname": "SpanlintRepeatedWork", "code": "N101", "operation": "GET /books"}
+SEEN = {
+    "N101": ("SpanlintRepeatedWork", "warning", "shop", "GET /books"),
+    "F101": ("SpanlintFailureSpreadsCritical", "critical", "catalogue", "GET /products/{i}"),
+}
+"""What is alerted while the bad forms run: alert, severity, service, operation."""
 
-    fired = running.inbox.wait_for("firing", PATIENCE_S, **of_it)
+
+def expected(code: str) -> dict[str, str]:
+    names = ("alertname", "severity", "service_name", "operation")
+    return {"code": code, **dict(zip(names, SEEN[code], strict=True))}
+
+
+def test_bad_forms_are_alerted_and_good_ones_resolve_them(running: Watched) -> None:
+    fired = {c: running.inbox.wait_for("firing", PATIENCE_S, **expected(c)) for c in SEEN}
     running.good = True
-    resolved = running.inbox.wait_for("resolved", 2 * PATIENCE_S, **of_it)
+    resolved = {c: running.inbox.wait_for("resolved", 2 * PATIENCE_S, **expected(c)) for c in SEEN}
 
-    assert fired is not None
-    assert fired["labels"]["service_name"] == "shop"
-    assert fired["labels"]["severity"] == "warning"
-    notes = fired["annotations"]
-    assert notes["summary"] == "N101 n-plus-one-query in shop GET /books"
-    assert notes["runbook_url"].endswith("/docs/rules/N101.md")
-    assert "{{" not in json.dumps(notes)
-    assert "error" not in notes["description"]
-    assert resolved is not None
-    assert resolved["fingerprint"] == fired["fingerprint"]
+    assert all(fired.values()), [c for c, notice in fired.items() if notice is None]
+    assert all(resolved.values()), [c for c, notice in resolved.items() if notice is None]
+    for code, notice in fired.items():
+        check_words(code, notice)
+        assert resolved[code]["fingerprint"] == notice["fingerprint"]
     marks = [q for q in questions() if q.what in LATER]
     assert all(running.prometheus.wait_for(q.expr, PATIENCE_S) for q in marks)
+
+
+def check_words(code: str, fired: Any) -> None:
+    """Templates are filled in: values and names, and a page that is there."""
+    notes = fired["annotations"]
+    labels = fired["labels"]
+    assert code in notes["summary"]
+    assert labels["rule"] in notes["summary"]
+    assert labels["operation"] in notes["summary"]
+    assert "seen by 1 spanlint" in notes["description"]
+    assert labels["fingerprint"] in notes["description"]
+    assert notes["runbook_url"].endswith(f"/docs/rules/{code}.md")
+    assert "{{" not in json.dumps(notes)
