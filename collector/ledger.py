@@ -88,8 +88,8 @@ class Ledger:
         """Takes a judgement; gives the cases whose state changed.
 
         operations: (service, operation) of the entries in the judged horizon: a finding that is not
-        there any more is resolved only when its operation still runs
-        and its rule is not blind. parked: codes of rules that
+        there any more is resolved only when its operation still runs, or one that it reached (a
+        database in which an error began has no entries), and its rule is not blind. parked: codes of rules that
         did not judge, and whose silence says nothing.
         """
         unheard = parked | judgement.failed.keys()
@@ -149,7 +149,7 @@ class Ledger:
         return Case(finding, state, first, last, changed_ns, muted)
 
     def _unseen(self, case: Case, now_ns: int, operations: AbstractSet[tuple[str, str]]) -> Case:
-        still_runs = (case.finding.service, case.finding.operation) in operations
+        still_runs = not operations.isdisjoint(_touched(case.finding))
         quiet = now_ns - case.last_seen_ns >= self._horizon_ns
         if case.state == "resolved" or not (still_runs and quiet):
             return case
@@ -186,3 +186,11 @@ def _looked(case: Case, judgement: Judgement) -> bool:
 
 def _undecided(reason: str, operation: str) -> bool:
     return reason.startswith(UNDECIDABLE) and operation in reason
+
+
+def _touched(finding: Finding) -> set[tuple[str, str]]:
+    """(service, operation) of a finding, and of those that it says it reached."""
+    reached = finding.details.get("affected", ())
+    return {(finding.service, finding.operation)} | {
+        (other["service"], other["operation"]) for other in reached
+    }

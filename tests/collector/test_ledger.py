@@ -69,6 +69,17 @@ def test_it_is_resolved_after_a_horizon_without_evidence_while_its_operation_run
     assert not ledger.cases()[0].active
 
 
+def test_what_began_outside_is_resolved_by_the_operations_that_it_reached(ledger: Ledger) -> None:
+    reached = {"affected": [{"service": "shop", "operation": "GET /books"}]}
+    outside = replace(FOUND, service="postgresql", operation="SELECT books", details=reached)
+    ledger.update(seen(outside), NOW, RUNS)
+
+    ledger.update(seen(), NOW + HORIZON, {("shop", "GET /orders")})
+    assert state(ledger) == "new"
+    ledger.update(seen(), NOW + HORIZON, RUNS)
+    assert state(ledger) == "resolved"
+
+
 def test_it_is_regressed_when_it_comes_back(ledger: Ledger) -> None:
     ledger.update(seen(FOUND), NOW, RUNS)
     ledger.update(seen(), NOW + 901 * S, RUNS)

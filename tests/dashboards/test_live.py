@@ -59,7 +59,8 @@ def test_exemplars_come_back_with_their_traces(running: Watched) -> None:
 
 SEEN = {
     "N101": ("SpanlintRepeatedWork", "warning", "shop", "GET /books"),
-    "F101": ("SpanlintFailureSpreadsCritical", "critical", "catalogue", "GET /products/{i}"),
+    "C101": ("SpanlintCacheMisuse", "warning", "shop", "GET /start"),
+    "F101": ("SpanlintFailureSpreadsCritical", "critical", "postgresql", "SELECT products"),
 }
 """What is alerted while the bad forms run: alert, severity, service, operation."""
 

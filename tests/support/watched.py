@@ -29,11 +29,19 @@ BAD = """
 shop  GET /books  0..240
   shop  SELECT * FROM books  2..6
   shop  SELECT * FROM authors WHERE id = %s  8..230  x12
+# nobody remembers the settings
+traces 5
+shop  GET /start  0..20
+  shop  SELECT k, v FROM settings  2..12
 """
 GOOD = """
 # one join
 shop  GET /books  0..40
   shop  SELECT b.title, a.name FROM books b JOIN authors a ON a.id = b.author_id  2..30
+# they come from a cache
+traces 5
+shop  GET /start  0..8
+  shop  redis GET ?  2..4  cache.hit=true
 """
 FAILING = """
 # the catalogue fails, the shop with it
@@ -50,6 +58,11 @@ shop  GET /basket  0..60
 shop  GET /front  0..60
   shop  GET http://catalogue/products/3  5..50  error
     catalogue  GET /products/{i}  10..45  error
+# a cache that hits more often than not
+shop  GET /cart  0..20
+  shop  redis GET ?  2..4  cache.hit=true
+  shop  redis GET ?  6..7  cache.hit=true
+  shop  redis GET ?  9..10  cache.hit=false
 """
 """What goes wrong: edges, failed entries, and what is absorbed."""
 MENDED = """
