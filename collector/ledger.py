@@ -89,8 +89,8 @@ class Ledger:
 
         operations: (service, operation) of the entries in the judged horizon: a finding that is not
         there any more is resolved only when its operation still runs, or one that it reached (a
-        database in which an error began has no entries), and its rule is not blind. parked: codes of rules that
-        did not judge, and whose silence says nothing.
+        database in which an error began has no entries), and its rule is not blind. parked: codes
+        of rules that did not judge, and whose silence says nothing.
         """
         unheard = parked | judgement.failed.keys()
         today = dt.datetime.fromtimestamp(now_ns / 1e9, tz=dt.UTC).date()

@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from collector.demo.spanlint import Served, serving
 from dashboards.watch.servers import Inbox, Prometheus, alertmanager, inbox, prometheus
-from support.feeding import PROTOBUF, feeding, spans_of
+from support.feeding import PROTOBUF, feeding, fresh, spans_of
 from support.recordings import drawn
 from support.upstream import Answer, upstream
 
@@ -65,6 +65,13 @@ shop  GET /cart  0..20
   shop  redis GET ?  9..10  cache.hit=false
 """
 """What goes wrong: edges, failed entries, and what is absorbed."""
+LOCAL = """
+# a dictionary in each of three processes
+traces 240
+local  GET /products/{id}  0..10  url.path=/products/{t/3%20}  on {t%3}
+  local  SELECT * FROM products WHERE id = %s  2..8  if t<60
+"""
+"""What one process remembers and others do not: seen once, remembered while instances live."""
 MENDED = """
 # the catalogue answers
 shop  GET /basket  0..60
@@ -98,6 +105,7 @@ def watched(folder: Path) -> Iterator[Watched]:
         running = Watched(served, asked, told)
         bad, good, failing, mended = (drawn(text, folder) for text in (BAD, GOOD, FAILING, MENDED))
         send_broken(served, failing)
+        send_once(served, drawn(LOCAL, folder))
 
         def choose(_: int) -> list[ExportTraceServiceRequest]:
             forms = [good, mended] if running.good else [bad, failing]
@@ -135,3 +143,10 @@ def send_broken(served: Served, sound: ExportTraceServiceRequest) -> None:
     body = sound.SerializeToString()
     for _ in range(2):
         httpx.post(f"{url}/traces", content=body, headers=PROTOBUF).raise_for_status()
+
+
+def send_once(served: Served, request: ExportTraceServiceRequest) -> None:
+    """A request whose last span ended just now."""
+    body = fresh(request, 0).SerializeToString()
+    url = f"{served.otlp_http}/v1/traces"
+    httpx.post(url, content=body, headers=PROTOBUF, timeout=30).raise_for_status()
