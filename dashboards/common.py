@@ -171,7 +171,7 @@ def measured_table(selector: str, title: str, description: str) -> Panel:
 
 
 def family_panels(letter: str, matcher: str, advice: str) -> tuple[Panel, ...]:
-    """Findings, cost and numbers of one family."""
+    """Findings, occurrences and numbers of one family."""
     several = f"{SEVERE}, {matcher}"
     count = distinct("spanlint_finding_active", several, "code")
     return (
@@ -183,18 +183,19 @@ def family_panels(letter: str, matcher: str, advice: str) -> tuple[Panel, ...]:
             stacked=True,
         ),
         Panel(
-            f"{letter}: time that fixes would save",
-            "Seconds of requests' time per second that would not be spent. Start with the rule "
-            "on top; the table names its operations.",
+            f"{letter}: requests in which a finding showed",
+            "Per second, by rule; a click on a dot opens the worst trace. Start with the rule on "
+            "top; the table names its operations.",
             "timeseries",
             (
                 Query(
-                    rate("spanlint_wasted_seconds_total", f"{FINDINGS}, {matcher}", "code"),
+                    rate("spanlint_occurrences_total", f"{FINDINGS}, {matcher}", "code"),
                     "{{code}}",
+                    exemplar=True,
                 ),
             ),
-            unit="s",
-            stacked=True,
+            unit="reqps",
+            links=TRACES,
         ),
         measured_table(
             f"{FINDINGS}, {matcher}",
