@@ -7,7 +7,7 @@ import json
 from dashboards.families import families
 from dashboards.model import Annotation, Column, Link, Panel, Query, Variable
 
-REPOSITORY = "https://github.com/spanlint/spanlint"
+REPOSITORY = "https://github.com/spanlint/spanlint/blob/main"
 """Where the docs are; `python -m dashboards --docs URL` writes another base."""
 RULE_PAGE = "{docs}/docs/rules/{code}.md"
 

@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from collector.demo.spanlint import Served, serving
 from dashboards.watch.servers import Inbox, Prometheus, alertmanager, inbox, prometheus
-from support.feeding import PROTOBUF, feeding, fresh, spans_of
+from support.feeding import PROTOBUF, feeding, fresh, spans_of, squeezed
 from support.recordings import drawn
 from support.upstream import Answer, upstream
 
@@ -146,7 +146,7 @@ def send_broken(served: Served, sound: ExportTraceServiceRequest) -> None:
 
 
 def send_once(served: Served, request: ExportTraceServiceRequest) -> None:
-    """A request whose last span ended just now."""
-    body = fresh(request, 0).SerializeToString()
+    """A request whose last span ended just now, its traces close together."""
+    body = fresh(squeezed(request), 0).SerializeToString()
     url = f"{served.otlp_http}/v1/traces"
     httpx.post(url, content=body, headers=PROTOBUF, timeout=30).raise_for_status()

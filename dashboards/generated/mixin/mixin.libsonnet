@@ -5,12 +5,12 @@
 {
   _config+:: {
     // Base of runbook_url and of links to rules' pages.
-    docs: 'https://github.com/spanlint/spanlint',
+    docs: 'https://github.com/spanlint/spanlint/blob/main',
     // Added to every alert.
     labels: {},
   },
 
-  local withConfig(text) = std.strReplace(text, 'https://github.com/spanlint/spanlint', $._config.docs),
+  local withConfig(text) = std.strReplace(text, 'https://github.com/spanlint/spanlint/blob/main', $._config.docs),
   local rules(text) = std.parseYaml(withConfig(text)),
 
   grafanaDashboards+:: {
