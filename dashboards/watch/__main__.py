@@ -35,8 +35,10 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="spanlint-alerts-"))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        settings = {"service_graph": "true", "red_metrics": "true", "horizon_s": _HORIZON_S}
-        served = stack.enter_context(serving(folder, otlp_grpc="", **settings))
+        spanlint = serving(
+            folder, horizon_s=_HORIZON_S, service_graph="true", red_metrics="true", otlp_grpc=""
+        )
+        served = stack.enter_context(spanlint)
         told = stack.enter_context(inbox())
         manager = stack.enter_context(alertmanager(folder, told.url))
         target = served.admin.removeprefix("http://")
