@@ -181,7 +181,8 @@ def _cause(facts: FactsView, link: Link, counted: _Counted, settings: Any) -> st
     if counted.keys >= _DISTINCT * counted.misses:
         return "each lookup has a key of its own, though what is read comes back"
     written = facts.table("writes").filter(
-        (pl.col("system") == link.read["system"]) & (pl.col("target") == link.read["target"])
+        (pl.col("system") == pl.lit(link.read["system"], dtype=pl.UInt64))
+        & (pl.col("target") == pl.lit(link.read["target"], dtype=pl.UInt64))
     )
     if int((written["cleared"] + written["cleared_before"]).sum()) * 2 >= counted.misses:
         return "writes delete the values before they are asked for again"

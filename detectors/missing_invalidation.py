@@ -151,8 +151,9 @@ class MissingInvalidation:
 
 def _written(facts: FactsView, link: Link) -> Mapping[str, int]:
     """How the service writes the table of a read, and what it does to caches around that."""
+    target = pl.lit(link.read["target"], dtype=pl.UInt64)  # null where no table is known: no rows
     rows = facts.table("writes").filter(
-        (pl.col("service") == link.service) & (pl.col("target") == link.read["target"])
+        (pl.col("service") == link.service) & (pl.col("target") == target)
     )
     names = ("writes", "traces", "refreshed", "cleared", "cleared_before", "bumped")
     return {name: int(rows[name].sum()) for name in names}
