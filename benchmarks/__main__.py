@@ -35,6 +35,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     add("--rounds", type=int, help="repetitions of each measurement (5; quick: 2)")
     add("--bodies", type=int, help="distinct request bodies (200; quick: 120)")
     add("--spans", type=int, help="spans of the recording for `check` (1,000,000; quick: 100,000)")
+    add("--decoder", choices=("auto", "reference"), default="auto", help="of server and `check`")
     add("--seed", type=int, help="of the workload; the same seed gives the same bytes")
     add("--load-seconds", type=int, help="how long 20,000 spans/s are sent (60; quick: 0)")
     add("--no-write", action="store_true", help="leave docs/performance.md as it is")
@@ -45,6 +46,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
 
 def main() -> int:
     options = arguments()
+    os.environ["SPANLINT_DECODER"] = options.decoder  # read by the servers that are started
     if options.soak:
         from benchmarks import soak
 
@@ -84,8 +86,11 @@ def _run(options: argparse.Namespace, bodies: list[Body], spans: int) -> int:
 
 
 def _decoder() -> Path:
-    """The decoder that the process uses: `native` where it is installed."""
-    return "reference"
+    """The decoder that is used: `native` where it is built, unless the environment says no."""
+    from collector.decode.choice import REFERENCE, decoders
+
+    asked = os.environ.get("SPANLINT_DECODER", "auto")
+    return "reference" if REFERENCE in (asked, next(iter(decoders()))) else "native"
 
 
 def _figures(options: argparse.Namespace, bodies: list[Body], spans: int) -> Iterator[Figure]:

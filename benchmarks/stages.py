@@ -16,8 +16,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from benchmarks.bodies import START_NS, Body, as_json, freshen
 from benchmarks.figures import BUDGETS, Figure, Path, cpu_us_per, repeated
+from collector.decode.choice import NATIVE, decoders, make_decoder
 from collector.decode.otlpjson import JsonDecoder
-from collector.decode.protobuf import ProtobufDecoder
 from collector.slabs import SLAB_ROWS
 from collector.window import Window
 from detectors.kit.aside import look_aside
@@ -55,7 +55,7 @@ class Material:
 def prepare(bodies: list[Body]) -> Material:
     """Runs the workload once through all stages."""
     texts = Texts()
-    decoder = ProtobufDecoder(texts)
+    decoder = make_decoder(texts)
     frames = [decoder(body.data).frame for body in bodies]
     slabs = _gathered(windowed(frames))
     assembled = [look_aside(assemble(repair(slab)[0])) for slab in slabs]
@@ -93,7 +93,7 @@ def windowed(frames: list[pl.DataFrame]) -> list[pl.DataFrame]:
 
 def stage_figures(material: Material, path: Path, times: int) -> Iterator[Figure]:
     """All stages, in the order of the flow."""
-    yield from _decoding(material, path, times)
+    yield from _decoding(material, times)
     yield from _shaping(material, path, times)
     yield from _columns(material, path, times)
     yield from _tables(material, times)
@@ -104,14 +104,16 @@ def _budget(stage: str, path: Path) -> float:
     return BUDGETS[stage][path]
 
 
-def _decoding(material: Material, path: Path, times: int) -> Iterator[Figure]:
+def _decoding(material: Material, times: int) -> Iterator[Figure]:
     some = material.bodies[: max(8, len(material.bodies) // 5)]  # JSON takes long to write
-    for name, decoder, encode, bodies in (
-        ("decode, protobuf", ProtobufDecoder(Texts()), bytes, material.bodies),
-        ("decode, JSON", JsonDecoder(Texts()), as_json, some),
-    ):
-        found = _decoded(bodies, decoder, encode, times)
-        yield Figure("stages", name, "µs/span", found, _budget("decode", path), "shapes included")
+    for name, make in decoders().items():
+        own: Path = "native" if name == NATIVE else "reference"
+        found = _decoded(material.bodies, make(Texts(), None), bytes, times)
+        budget = _budget("decode", own)
+        yield Figure("stages", f"decode, {name}", "µs/span", found, budget, "shapes included")
+    found = _decoded(some, JsonDecoder(Texts()), as_json, times)
+    budget = _budget("decode", "reference")
+    yield Figure("stages", "decode, JSON", "µs/span", found, budget, "shapes included")
 
 
 def _decoded(
@@ -175,12 +177,15 @@ def _columns(material: Material, path: Path, times: int) -> Iterator[Figure]:
     yield Figure("stages", "window: buffer, close", "µs/span", found, _budget("window", path))
     repairs = repeated(times, spans, lambda: [repair(s) for s in material.slabs])
     repaired = [repair(s)[0] for s in material.slabs]
-    assembly = repeated(times, spans, lambda: [look_aside(assemble(s)) for s in repaired])
-    both = tuple(a + b for a, b in zip(repairs, assembly, strict=True))
+    assembly = repeated(times, spans, lambda: [assemble(s) for s in repaired])
+    plain = [assemble(s) for s in repaired]
+    aside = repeated(times, spans, lambda: [look_aside(s) for s in plain])
+    both = tuple(map(sum, zip(repairs, assembly, aside, strict=True)))
     budget = _budget("structure", path)
     yield Figure("stages", "structure and repairs", "µs/span", both, budget)
     yield Figure("stages", "  repairs", "µs/span", repairs)
     yield Figure("stages", "  structure", "µs/span", assembly)
+    yield Figure("stages", "  look aside", "µs/span", aside)
     whole = repeated(
         times, spans, lambda: [observe(s, material.texts.select) for s in material.slabs]
     )
