@@ -58,6 +58,7 @@ import polars as pl
 
 from detectors.kit.calling import (
     Held,
+    call_bars,
     environment_of,
     hold,
     sampled_note,
@@ -66,7 +67,6 @@ from detectors.kit.calling import (
     worst_calls,
 )
 from detectors.kit.contract import (
-    Bar,
     Context,
     Explanation,
     FactsView,
@@ -209,7 +209,7 @@ def _finding(rule: Rule, facts: FactsView, settings: Any, outage: Outage) -> Fin
         last_seen_ns=outage.last_ns,
         fingerprint=fingerprint(rule.code, service, "", callee),
         exemplars=span_exemplars(chosen, "call_span", "entry_span"),
-        waterfall=_waterfall(facts, service, callee, chosen),
+        waterfall=call_bars(facts, service, callee, chosen),
         details={
             "callee": callee,
             "calls": outage.calls,
@@ -227,22 +227,6 @@ def _finding(rule: Rule, facts: FactsView, settings: Any, outage: Outage) -> Fin
         },
         panes=outage.panes,
     )
-
-
-def _waterfall(facts: FactsView, service: str, callee: str, chosen: Any) -> tuple[Bar, ...]:
-    if not chosen:
-        return ()
-    worst = chosen[0]
-    zero = worst["entry_start_ns"]
-    start, extent = worst["first_ns"] - zero, worst["last_ns"] - worst["first_ns"]
-    bars = [
-        Bar(0, service, "request", 0, worst["entry_duration_ns"]),
-        Bar(1, service, facts.text(worst["label"]), start, extent, mark=True),
-    ]
-    if worst["answer_span"] is not None:
-        ran = worst["answer_end_ns"] - worst["answer_start_ns"]
-        bars.append(Bar(2, callee, "answer", worst["answer_start_ns"] - zero, ran))
-    return tuple(bars)
 
 
 RULE: Rule = MissingCircuitBreaker()

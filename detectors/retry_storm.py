@@ -26,7 +26,8 @@ Example
 How it decides
     Attempts of one logical call are failures and at most one success, last, of the same URL (or
     statement) and values in one entry. Attempts inside a library show as several answers of one
-    route to one CLIENT span, or as http.request.resend_count or botocore's retry_attempts. In panes
+    route to one CLIENT span, or as http.request.resend_count or botocore's retry_attempts; a Celery
+    run tells which attempt it is, and each run is an entry of its own. In panes
     of 5 s in which at least `min_lost_ratio` of the logical calls fails in the end, over at least
     `min_calls`, attempts per (entry, URL) are held against those of the same operation while all is
     well: a loop that always makes three calls amplifies nothing. From `min_amplification` on it is

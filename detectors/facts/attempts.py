@@ -7,6 +7,7 @@ import polars as pl
 from detectors.kit.attempts import (
     NEEDED,
     calls,
+    deliveries,
     gaps_between_answers,
     gaps_between_spans,
     measure,
@@ -90,6 +91,8 @@ class Attempts:
         gaps = [gaps_between_spans(rest, groups)] if groups is not None else []
         if (seen["tries"].max() or 0) > 1:  # type: ignore[operator]
             gaps.append(gaps_between_answers(seen, spans).select(*_GAP))
+        if (spans["kind"] == "consumer").any():
+            parts.append(_complete(self.columns, _deliveries(spans, self.pane_seconds)))
         if gaps:
             parts.append(_complete(self.columns, _gaps(gaps, self.pane_seconds)))
         return pl.concat(parts)
@@ -131,6 +134,26 @@ def _healthy(fine: pl.DataFrame, seconds: int) -> pl.DataFrame:
             (pl.len() - (pl.col("again") > 0).sum()).cast(pl.Int64).alias("logical"),
             pl.col("sends").sum().alias("attempts"),
             (pl.col("sends") - 1).sum().alias("hidden"),
+            pl.col("start_ns").min().alias("first_ns"),
+            pl.col("end_ns").max().alias("last_ns"),
+        )
+    )
+
+
+def _deliveries(spans: pl.DataFrame, seconds: int) -> pl.DataFrame:
+    """Never `healthy`: a run that will be tried again is not in error either."""
+    return (
+        deliveries(spans)
+        .with_columns(pane(pl.col("start_ns"), seconds))
+        .group_by("pane", *_SAID)
+        .agg(
+            pl.lit(False).alias("healthy"),
+            pl.col("logical").sum().alias("groups"),
+            pl.col("logical").sum(),
+            pl.col("logical").sum().alias("traces"),
+            pl.col("lost").sum(),
+            pl.len().cast(pl.Int64).alias("attempts"),
+            pl.col("extra_ns").sum(),
             pl.col("start_ns").min().alias("first_ns"),
             pl.col("end_ns").max().alias("last_ns"),
         )

@@ -15,7 +15,8 @@ class Edges:
 
     The callee is the service of the answering span; where none is known, the peer, or the system
     of a database that names none. `gap` is what the caller waited beyond the longest answer: the
-    wire and the queue, or the whole call when nobody answers with spans of their own.
+    wire and the queue, or the whole call when nobody answers with spans of their own. What a call
+    lasts beyond its entry is waited for by nobody and no gap.
     """
 
     name = "edges"
@@ -39,6 +40,7 @@ class Edges:
         total("server_ns", "time of the answering spans"),
         total("answers", "answering spans"),
         total("spans", "client spans, of which the gaps are"),
+        total("gap_ns", "the gaps"),
         total("gap_log", "sum of `bins.fixed_log` of the gaps"),
         total("gap_log2", "sum of their squares"),
         least("first_ns", "earliest start of a call"),
@@ -48,7 +50,10 @@ class Edges:
     def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
         """A row per group of outgoing spans."""
         callee = pl.coalesce("callee", "peer", "system")
-        gap = (pl.col("duration_ns") - pl.col("server_ns").fill_null(0)).clip(lower_bound=0)
+        end = pl.col("start_ns") + pl.col("duration_ns")
+        closed = pl.col("entry_start_ns") + pl.col("entry_duration_ns")
+        waited = pl.min_horizontal(end, closed) - pl.col("start_ns")
+        gap = (waited - pl.col("server_ns").fill_null(0)).clip(lower_bound=0)
         keys = [c.name for c in self.columns if c.merge == "key"]
         return (
             with_callee(spans)
@@ -72,6 +77,7 @@ class Edges:
                 "duration_ns",
                 "server_ns",
                 "servers",
+                gap.alias("gap_ns"),
                 fixed_log(gap).alias("gap_log"),
             )
             .group_by("pane", *keys)
@@ -81,6 +87,7 @@ class Edges:
                 pl.col("server_ns").sum(),
                 pl.col("servers").sum().cast(pl.Int64).alias("answers"),
                 pl.len().cast(pl.Int64).alias("spans"),
+                pl.col("gap_ns").sum(),
                 pl.col("gap_log").sum(),
                 pl.col("gap_log").pow(2).sum().alias("gap_log2"),
                 pl.col("start_ns").min().alias("first_ns"),

@@ -58,6 +58,8 @@ class Failures:
                 "call_span": pl.UInt64,
                 "n": pl.Int64,
                 "label": pl.UInt64,
+                "entry_label": pl.UInt64,
+                "answer": pl.UInt64,
                 "answer_span": pl.UInt64,
                 "answer_start_ns": pl.Int64,
                 "answer_end_ns": pl.Int64,
@@ -65,6 +67,8 @@ class Failures:
             },
             "the longest calls, by the later end of both sides",
             "label",
+            "entry_label",
+            "answer",
         ),
     )
 

@@ -51,9 +51,30 @@ _KEPT = (
 )
 NEEDED = (
     *(*_KEPT, "entry", "shape", "values", "kind", "status", "http_status", "rpc_status"),
-    *("duration_ns", "resends", "parent_row"),
+    *("duration_ns", "resends", "parent_row", "is_entry"),
 )
 """Columns of `with_callee` that `calls` and the gaps read."""
+
+
+def deliveries(spans: pl.DataFrame) -> pl.DataFrame:
+    """CONSUMER entries that say how often they were tried: a row each, as `_measured` gives them.
+
+    Each delivery is an entry of its own, often in a trace of its own that a link joins to the
+    producer's. So nothing is paired: deliveries that are no repetition are the logical calls, all
+    deliveries the attempts, those in error the lost ones (a retried Celery run is not in error).
+    """
+    again = pl.col("resends").fill_null(0) > 0
+    return spans.filter(
+        (pl.col("kind") == "consumer") & pl.col("is_entry") & (pl.col("category") == "messaging")
+    ).select(
+        *("service", "environment", "entry_label", "category", "label"),
+        "start_ns",
+        (pl.col("start_ns") + pl.col("duration_ns")).alias("end_ns"),
+        (~again).cast(pl.Int64).alias("logical"),
+        failed().cast(pl.Int64).alias("lost"),
+        again.alias("again"),
+        pl.when(again).then("duration_ns").otherwise(0).alias("extra_ns"),
+    )
 
 
 def split(seen: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -78,6 +78,33 @@ def chain_bars(facts: FactsView, exemplar: Mapping[str, Any]) -> tuple[Bar, ...]
     )
 
 
+def call_bars(
+    facts: FactsView,
+    service: str,
+    callee: str,
+    chosen: Sequence[Mapping[str, Any]],
+    *,
+    answer_marked: bool = False,
+) -> tuple[Bar, ...]:
+    """Entry, call and answer of the worst exemplar of facts `failures`."""
+    if not chosen:
+        return ()
+    worst = chosen[0]
+    zero = worst["entry_start_ns"] if worst["entry_start_ns"] is not None else worst["first_ns"]
+    start, extent = worst["first_ns"] - zero, worst["last_ns"] - worst["first_ns"]
+    label = facts.text(worst["label"])
+    bars = [
+        Bar(0, service, facts.text(worst["entry_label"]), 0, worst["entry_duration_ns"]),
+        Bar(1, service, label, start, extent, mark=not answer_marked),
+    ]
+    if worst["answer_span"] is not None:
+        ran = worst["answer_end_ns"] - worst["answer_start_ns"]
+        answer = facts.text(worst["answer"])
+        begun = worst["answer_start_ns"] - zero
+        bars.append(Bar(2, callee, answer, begun, ran, mark=answer_marked))
+    return tuple(bars)
+
+
 def span_exemplars(chosen: Sequence[Mapping[str, Any]], *names: str) -> tuple[Exemplar, ...]:
     """Exemplars whose span ids stand in fields of their own; those that are null are left out."""
     return tuple(
