@@ -22,8 +22,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from collector.decode.attributes import NAMES, PREFIXES
 from collector.decode.calls import PEER_ADDRESSES, PEER_NAMES, STATUS_NAMES
-from collector.decode.classify import CODED, TELLING_OF_ROUTED, is_routed, own_of_routed
+from collector.decode.classify import CODED, TELLING_OF_ROUTED, Coded, is_routed, own_of_routed
 from collector.decode.facets import SERVER
+from collector.decode.holes import OPEN, Holed, holed
 from collector.decode.model import Decoded, DecodeOptions, Part
 from collector.decode.protobuf import ProtobufDecoder, attributes_of, part_of
 from collector.decode.rows import SpanRows
@@ -108,10 +109,24 @@ class _Answers:
         """The code of a scope's name."""
         return self._rows.scope(InstrumentationScope.FromString(message).name)
 
-    def facets(self, message: bytes) -> tuple[int | None, ...]:
-        """The columns of `CODED`, without those that a routed request has for itself."""
+    def facets(
+        self, message: bytes, runs: list[str] | None
+    ) -> tuple[Coded, list[tuple[int, Holed]] | None]:
+        """The columns of `CODED`, without those that a routed request has for itself.
+
+        With runs of digits also the hashed ones among them as texts with holes, by place in
+        `CODED`; None when the answer holds for this span alone.
+        """
         part = self._part(message)
-        return self._rows.classify.afresh(part.name, part.kind, part.attributes)
+        classify = self._rows.classify
+        facets = classify.afresh(part.name, part.kind, part.attributes)
+        coded = classify.coded(facets)
+        found = None
+        if runs is not None:
+            told = classify.telling(part.kind, part.attributes)
+            found = holed(part.name, told, facets, runs)
+        texts = None if found is None else [(CODED.index(n), t) for n, t in found.items()]
+        return coded, texts
 
     def told(self, message: bytes) -> tuple[int | bool | None, ...]:
         """The columns of `Told`, then those of `OWN`."""
@@ -132,6 +147,7 @@ def _tables(rows: SpanRows) -> dict[str, Any]:
         "names": names,
         "prefixes": PREFIXES,
         "ignored": [n for n in names if n in rows.classify.ignored],
+        "open": OPEN,
         "columns": [(name, *_layout(dtype)) for name, dtype in SPAN_SCHEMA.items()],
         "facets": CODED,
         "extras": {**{c: NAMES[c] for c in Told._fields}, "actor": rows.actors},

@@ -140,7 +140,7 @@ class Classifier:
         """The coded facets of a span."""
         if self._generation != self._texts.generation:
             self._forget()
-        told = self._telling(kind, attributes)
+        told = self.telling(kind, attributes)
         signature = _signature(name, kind, told)
         known = self._cache.get(signature) or self._learn(signature, name, kind, told)
         if not is_routed(kind, attributes):
@@ -148,12 +148,11 @@ class Classifier:
         path, entity = own_of_routed(attributes)
         return known if path is None else (*known[:_PATH], path, entity, *known[_PATH + 2 :])
 
-    def afresh(self, name: str, kind: int, attributes: Attributes) -> Coded:
-        """The coded facets of a span, remembered by the caller; routed ones without their own."""
-        told = self._telling(kind, attributes)
-        return self._coded(classify(name, kind, told))
+    def afresh(self, name: str, kind: int, attributes: Attributes) -> Facets:
+        """The facets of a span, remembered by the caller; routed ones without their own."""
+        return classify(name, kind, self.telling(kind, attributes))
 
-    def _telling(self, kind: int, attributes: Attributes) -> Attributes:
+    def telling(self, kind: int, attributes: Attributes) -> Attributes:
         """The attributes that tell what a span is; nothing else is looked at.
 
         Addresses only where nothing else names the other side, a status only when it says that
@@ -172,10 +171,10 @@ class Classifier:
     def _learn(
         self, signature: tuple[Any, ...], name: str, kind: int, attributes: Attributes
     ) -> Coded:
-        coded = self._coded(classify(name, kind, attributes))
+        coded = self.coded(classify(name, kind, attributes))
         if self._generation != self._texts.generation:
             self._forget()
-            coded = self._coded(classify(name, kind, attributes))
+            coded = self.coded(classify(name, kind, attributes))
         size = sum(len(p) for p in signature if isinstance(p, (str, tuple)))
         if len(self._cache) >= _MAX_CACHED or self._chars + size > _MAX_CACHED_CHARS:
             self._forget()
@@ -188,7 +187,9 @@ class Classifier:
         self._chars = 0
         self._generation = self._texts.generation
 
-    def _coded(self, facets: Facets) -> Coded:
+    def coded(self, facets: Facets) -> Coded:
+        """The columns of facets, in the order of `CODED`; their texts are remembered."""
+
         def named(value: str | None) -> int | None:
             return self._texts.code(value) if value else None
 

@@ -10,6 +10,7 @@ use std::ops::Range;
 use xxhash_rust::xxh3::{xxh3_128_with_seed, xxh3_64};
 
 use crate::columns::{Batch, Group, Row, RESOURCE};
+use crate::general::{Generals, Holed};
 use crate::known::{Hashed, HashedMap, Known};
 use crate::schema::Schema;
 use crate::span::{big_endian, link, Span};
@@ -41,11 +42,20 @@ pub struct Counts {
 /// Where in a body a message stands.
 pub type Place = Range<usize>;
 
+/// A span that has to be classified.
+pub struct Question {
+    key: u128,
+    /// the span
+    pub span: Place,
+    /// when an answer for many is wanted: masked key, and the numbers that were taken out
+    pub general: Option<(u128, Vec<String>)>,
+}
+
 /// What Python has to be asked after a walk.
 #[derive(Default)]
 pub struct Asked {
-    /// distinct spans to classify: key and span
-    pub facets: Vec<(u128, Place)>,
+    /// distinct spans to classify
+    pub facets: Vec<Question>,
     /// rows that wait for them: row, number in `facets`
     pub waiting: Vec<(u32, usize)>,
     /// rows whose columns the reference has to tell
@@ -58,6 +68,7 @@ pub struct Asked {
     pub texts: Vec<String>,
     groups: Vec<(usize, u128, u128)>,
     by_key: HashedMap<u128, usize>,
+    masked: HashSet<u128, BuildHasherDefault<Hashed>>,
 }
 
 /// Decodes one body after the other; what it learnt outlives them.
@@ -72,6 +83,7 @@ pub struct Decoder {
     resources: HashedMap<u128, [u64; RESOURCE.len()]>,
     scopes: HashedMap<u128, u64>,
     texts: HashSet<u64, BuildHasherDefault<Hashed>>,
+    generals: Generals,
     scratch: Vec<u8>,
 }
 
@@ -97,6 +109,7 @@ impl Decoder {
             resources: HashedMap::default(),
             scopes: HashedMap::default(),
             texts: HashSet::default(),
+            generals: Generals::default(),
             scratch: Vec::new(),
         }
     }
@@ -104,6 +117,7 @@ impl Decoder {
     /// Forgets all codes: the texts behind them are about to be forgotten.
     pub fn forget(&mut self) {
         self.known.clear();
+        self.generals.clear();
         self.resources.clear();
         self.scopes.clear();
         self.texts.clear();
@@ -245,24 +259,39 @@ impl Decoder {
         self.scratch.clear();
         telling::key(span, &self.tables, &mut self.scratch);
         let key = xxh3_128_with_seed(&self.scratch, self.seed);
-        if !self.known.append(key, &mut self.batch.facets) {
-            let width = self.tables.facets.len();
-            self.batch.facets.resize((row as usize + 1) * width, 0);
-            asked.wait(row, key, place(body, content));
+        if self.known.append(key, &mut self.batch.facets) {
+            return Ok(());
         }
+        let mut runs = Vec::new();
+        self.scratch.clear();
+        telling::masked_key(span, &self.tables, &mut self.scratch, &mut runs);
+        let masked = xxh3_128_with_seed(&self.scratch, self.seed);
+        if !runs.is_empty() && self.generals.append(masked, &runs, &mut self.batch.facets) {
+            return Ok(());
+        }
+        let wanted = !runs.is_empty() && self.generals.is_open(masked);
+        let width = self.tables.facets.len();
+        self.batch.facets.resize((row as usize + 1) * width, 0);
+        let general = wanted.then_some((masked, runs));
+        asked.wait(row, key, place(body, content), general);
         Ok(())
     }
 
     /// Takes the facets of all of `Asked::facets`, one after the other.
     pub fn classified(&mut self, asked: &Asked, facets: &[u64]) {
         let width = self.tables.facets.len();
-        for ((key, _), row) in asked.facets.iter().zip(facets.chunks(width)) {
-            self.known.insert(*key, row);
+        for (question, row) in asked.facets.iter().zip(facets.chunks(width)) {
+            self.known.insert(question.key, row);
         }
         for &(row, number) in &asked.waiting {
             let (at, from) = (row as usize * width, number * width);
             self.batch.facets[at..at + width].copy_from_slice(&facets[from..from + width]);
         }
+    }
+
+    /// Takes an answer for many spans, or that there is none.
+    pub fn generalised(&mut self, key: u128, facets: &[u64], holed: Option<Vec<(usize, Holed)>>) {
+        self.generals.insert(key, facets, holed);
     }
 
     /// Takes the codes of a resource.
@@ -287,10 +316,15 @@ impl Decoder {
 }
 
 impl Asked {
-    fn wait(&mut self, row: u32, key: u128, span: Place) {
-        let facets = &mut self.facets;
+    fn wait(&mut self, row: u32, key: u128, span: Place, general: Option<(u128, Vec<&str>)>) {
+        let Self { facets, masked, .. } = self;
         let number = *self.by_key.entry(key).or_insert_with(|| {
-            facets.push((key, span));
+            // One of them is enough to know whether there is an answer for many.
+            let general = general.filter(|(key, _)| masked.insert(*key));
+            let owned =
+                |(key, runs): (_, Vec<&str>)| (key, runs.iter().map(|r| (*r).into()).collect());
+            let general = general.map(owned);
+            facets.push(Question { key, span, general });
             facets.len() - 1
         });
         self.waiting.push((row, number));

@@ -7,10 +7,14 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule};
 
 use crate::arrow::{stream_of, Array, ArrowArrayStream};
-use crate::columns::{Batch, NULL, RESOURCE};
+use crate::columns::{NULL, RESOURCE};
 use crate::decoder::{Asked, Counts, Decoder, Place};
+use crate::general::{Holed, Open};
 use crate::schema::{Field, Known, Message, Schema};
 use crate::tables::{Column, Layout, Name, Names, PathNames, Tables, EXTRAS};
+
+/// Facets, and those of them that are texts with holes.
+type Answer = (Vec<Option<u64>>, Option<Vec<(usize, Holed)>>);
 
 const PLAIN: [&str; 11] = [
     "trace_hi",
@@ -33,6 +37,7 @@ struct Given {
     names: Vec<String>,
     prefixes: Vec<String>,
     ignored: Vec<String>,
+    open: HashMap<String, String>,
     columns: Vec<(String, String, Vec<String>)>,
     facets: Vec<String>,
     extras: HashMap<String, Vec<String>>,
@@ -92,6 +97,12 @@ impl Given {
             extras[extra as usize] = all(told.unwrap_or_default())?;
         }
         let ignored = self.names.iter().map(|n| self.ignored.contains(n));
+        let open = |name: &String| match self.open.get(name).map(String::as_str) {
+            Some("url") => Open::Url,
+            Some(_) => Open::Whole,
+            None => Open::Closed,
+        };
+        let open = self.names.iter().map(open).collect();
         let routed = all(&self.routed)?;
         let path = all(&self.path)?;
         Ok(Tables {
@@ -103,6 +114,7 @@ impl Given {
             columns: columns(&self.columns, &self.facets)?,
             extras,
             ignored: ignored.collect(),
+            open,
             route: routed[0],
             routed,
             peers: all(&self.peers)?,
@@ -168,7 +180,8 @@ fn columns(given: &[(String, String, Vec<String>)], facets: &[String]) -> PyResu
 /// Decodes bodies into one batch of rows, which `take` hands over.
 ///
 /// `answers` has the methods `facets`, `told`, `resource` and `scope`, which get the bytes of
-/// a message and return its codes (None for null), and `text`, which remembers a text.
+/// a message and return its codes (None for null), and `text`, which remembers a text. `facets` gets
+/// also the numbers that were taken out, when an answer for many spans is wanted, or None.
 #[pyclass(name = "Decoder", module = "spanlint_native")]
 struct PyDecoder {
     decoder: Decoder,
@@ -247,13 +260,20 @@ impl PyDecoder {
         decoder.fill_groups(asked);
         let nulls = nulls(&decoder.tables);
         let mut facets = Vec::with_capacity(asked.facets.len() * nulls.len());
-        for (_, place) in &asked.facets {
-            let told: Vec<Option<u64>> = ask("facets", place)?.extract()?;
+        for question in &asked.facets {
+            let span = PyBytes::new(py, &body[question.span.clone()]);
+            let (key, runs) = question.general.clone().unzip();
+            let answer = answers.call_method1("facets", (span, runs))?;
+            let (told, holed): Answer = answer.extract()?;
             if told.len() != nulls.len() {
                 return Err(PyValueError::new_err("facets of another number"));
             }
+            let at = facets.len();
             let values = told.into_iter().zip(&nulls);
             facets.extend(values.map(|(value, null)| value.unwrap_or(*null)));
+            if let Some(key) = key {
+                decoder.generalised(key, &facets[at..], holed);
+            }
         }
         decoder.classified(asked, &facets);
         for (row, place) in &asked.odd {

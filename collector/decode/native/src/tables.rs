@@ -4,6 +4,8 @@
 
 use std::collections::HashMap;
 
+use crate::general::Open;
+
 /// Number of an attribute name that is read.
 pub type Name = u16;
 /// An attribute that is read for its prefix; its name counts.
@@ -114,6 +116,8 @@ pub struct Tables {
     pub extras: Vec<Vec<Name>>,
     /// by name: whether classification does not look at it
     pub ignored: Vec<bool>,
+    /// by name: what of its text may have numbers taken out
+    pub open: Vec<Open>,
     /// whose presence makes a SERVER span one whose route is known
     pub route: Name,
     /// all that classification looks at then

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::decoder::code;
+use crate::general::{mask, Open};
 use crate::span::{Attribute, Span};
 use crate::tables::{Extra, Name, Tables, BY_PREFIX};
 use crate::values::{
@@ -187,26 +188,73 @@ fn after_parameter(route: &str) -> Option<usize> {
     filled.position(|s| s.starts_with(':') || s.contains(|c| "{}<>[]()*".contains(c)))
 }
 
+/// What takes the parts of a key.
+trait Sink<'a> {
+    fn bytes(&mut self, bytes: &[u8]);
+    fn text(&mut self, text: &'a str, open: Open);
+}
+
+/// Takes everything as it is.
+struct Exact<'t>(&'t mut Vec<u8>);
+
+impl<'a> Sink<'a> for Exact<'_> {
+    #[inline]
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    #[inline]
+    fn text(&mut self, text: &'a str, _: Open) {
+        self.0.extend_from_slice(text.as_bytes());
+    }
+}
+
+/// Takes numbers out.
+struct Masked<'t, 'a>(&'t mut Vec<u8>, &'t mut Vec<&'a str>);
+
+impl<'a> Sink<'a> for Masked<'_, 'a> {
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn text(&mut self, text: &'a str, open: Open) {
+        mask(text, open, self.0, self.1);
+    }
+}
+
 /// Writes what a classification depends on. Equal bytes mean equal facets, never the reverse.
 pub fn key(span: &Span, tables: &Tables, target: &mut Vec<u8>) {
-    write_text(target, span.name.as_bytes());
-    target.extend_from_slice(&span.kind.to_ne_bytes());
+    write_key(span, tables, &mut Exact(target));
+}
+
+/// Likewise, without the numbers that make no other pattern; those are collected.
+pub fn masked_key<'a>(
+    span: &Span<'a>,
+    tables: &Tables,
+    target: &mut Vec<u8>,
+    runs: &mut Vec<&'a str>,
+) {
+    write_key(span, tables, &mut Masked(target, runs));
+}
+
+fn write_key<'a>(span: &Span<'a>, tables: &Tables, target: &mut impl Sink<'a>) {
+    write_text(target, span.name, Open::Closed);
+    target.bytes(&span.kind.to_ne_bytes());
     if is_routed(span, tables) {
-        write_of(span, &tables.routed, target);
+        write_of(span, tables, &tables.routed, target);
         return;
     }
     for attribute in &span.attributes {
-        let is_ignored = attribute.name != BY_PREFIX && tables.ignored[usize::from(attribute.name)];
-        if !is_ignored {
-            write_attribute(target, attribute);
+        if attribute.name == BY_PREFIX || !tables.ignored[usize::from(attribute.name)] {
+            write_attribute(target, attribute, tables);
         }
     }
     if span.kind != tables.server && span.first_present(&tables.peers).is_none() {
-        write_of(span, &tables.addresses, target);
+        write_of(span, tables, &tables.addresses, target);
     }
     let mut statuses = tables.statuses.iter().filter_map(|&name| span.get(name));
     if statuses.any(may_be_missing) {
-        write_of(span, &tables.statuses, target);
+        write_of(span, tables, &tables.statuses, target);
     }
 }
 
@@ -220,48 +268,47 @@ fn may_be_missing(status: Value) -> bool {
     }
 }
 
-fn write_of(span: &Span, names: &[Name], target: &mut Vec<u8>) {
+fn write_of<'a>(span: &Span<'a>, tables: &Tables, names: &[Name], target: &mut impl Sink<'a>) {
     for &name in names {
         if let Some(value) = span.get(name) {
-            write_attribute(
-                target,
-                &Attribute {
-                    name,
-                    key: b"",
-                    value,
-                },
-            );
+            let key = b"";
+            write_attribute(target, &Attribute { name, key, value }, tables);
         }
     }
 }
 
-fn write_attribute(target: &mut Vec<u8>, attribute: &Attribute) {
-    target.extend_from_slice(&attribute.name.to_ne_bytes());
+fn write_attribute<'a>(target: &mut impl Sink<'a>, attribute: &Attribute<'a>, tables: &Tables) {
+    target.bytes(&attribute.name.to_ne_bytes());
+    let mut open = Open::Closed;
     if attribute.name == BY_PREFIX {
-        write_text(target, attribute.key);
+        target.bytes(&(attribute.key.len() as u32).to_ne_bytes());
+        target.bytes(attribute.key);
+    } else {
+        open = tables.open[usize::from(attribute.name)];
     }
     match attribute.value {
         Value::Text(text) => {
-            target.push(0);
-            write_text(target, text.as_bytes());
+            target.bytes(&[0]);
+            write_text(target, text, open);
         }
-        Value::Flag(said) => target.extend_from_slice(&[1, u8::from(said)]),
+        Value::Flag(said) => target.bytes(&[1, u8::from(said)]),
         Value::Int(number) => {
-            target.push(2);
-            target.extend_from_slice(&number.to_ne_bytes());
+            target.bytes(&[2]);
+            target.bytes(&number.to_ne_bytes());
         }
         Value::Double(number) => {
-            target.push(3);
-            target.extend_from_slice(&number.to_bits().to_ne_bytes());
+            target.bytes(&[3]);
+            target.bytes(&number.to_bits().to_ne_bytes());
         }
         Value::Other(content) => {
-            target.push(4);
-            write_text(target, content);
+            target.bytes(&[4]);
+            target.bytes(&(content.len() as u32).to_ne_bytes());
+            target.bytes(content);
         }
     }
 }
 
-fn write_text(target: &mut Vec<u8>, text: &[u8]) {
-    target.extend_from_slice(&(text.len() as u32).to_ne_bytes());
-    target.extend_from_slice(text);
+fn write_text<'a>(target: &mut impl Sink<'a>, text: &'a str, open: Open) {
+    target.bytes(&(text.len() as u32).to_ne_bytes());
+    target.text(text, open);
 }
