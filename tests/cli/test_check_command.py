@@ -81,11 +81,11 @@ def test_stripped_statements_are_blind_and_exit_3(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("check", "nowhere.pb"), "nowhere.pb"),
-        (("check", "--select", "X9", "README.md"), "known: N101"),
+        (("check", "--select", "X9", "README.md"), "known: C101"),
         (("check", "--config", "nowhere.yaml", "README.md"), "nowhere.yaml"),
         (("check",), "Missing argument"),
         (("check", "--baseline", "README.md", "{lazy}"), "no baseline"),
-        (("explain", "X9"), "known: N101"),
+        (("explain", "X9"), "known: C101"),
     ],
 )
 def test_wrong_usage_exits_2_with_a_line(arguments: tuple[str, ...], said: str, lazy: Path) -> None:
@@ -132,7 +132,7 @@ def test_sarif_has_what_code_scanning_reads(lazy: Path) -> None:
 
 
 def test_github_and_markdown(lazy: Path) -> None:
-    line = run("check", str(lazy), "--format", "github").stdout
+    line = run("check", str(lazy), "--format", "github", "--select", "N").stdout
     assert line.startswith("::error title=N101 n-plus-one-query::shop: SELECT authors by id")
     assert line.count("\n") == 1
     page = run("check", str(lazy), "--format", "markdown").stdout

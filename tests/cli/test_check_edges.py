@@ -64,7 +64,7 @@ def test_a_broken_file_takes_nothing_from_the_others(lazy: Path, tmp_path: Path)
     ("options", "told"),
     [
         (["--format", "pdf"], "pdf"),
-        (["--ignore", "N"], "no rule"),
+        (["--select", "N", "--ignore", "N"], "no rule"),
         (["--baseline", "/no/such/file"], "/no/such/file"),
         (["--output", "/no/such/folder/x"], "/no/such/folder/x"),
         (["--config", "/no/such/file"], "/no/such/file"),
