@@ -103,7 +103,6 @@ class Service:
             self._worker,
             self._forwarder,
         )
-        log.info("protobuf is decoded by the %s decoder", self._intake.decoder.name)
         source = Source(self.snapshot, lambda: self._ready, settings.selected())
         admin = await self._serve_http(admin_app(source), settings.admin, "admin")
         http = await self._serve_http(
@@ -114,6 +113,7 @@ class Service:
             self._forwarder.start()
         self._tasks.append(asyncio.create_task(self._keep_judging()))
         self._ready = True
+        log.info("protobuf is decoded by the %s decoder", self._intake.decoder.name)
 
     def _make_forwarder(self) -> Forwarder:
         settings = self._settings
