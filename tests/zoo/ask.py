@@ -29,6 +29,14 @@ class Ask:
         """Who asks, by the header that traffic sets; empty for nobody."""
         return self.headers.get("x-user-id", "")
 
+    @property
+    def mode(self) -> str:
+        """`down` or `slow` where traffic wants the innermost service to be so, else empty.
+
+        A header, passed on by every service, so that the URLs stay what they are.
+        """
+        return self.headers.get("x-mode", "")
+
 
 class Failed(Exception):  # noqa: N818 - reads as what happened
     """An answer that is no success; the status goes to the caller."""

@@ -164,7 +164,7 @@ class Balancer(Proxy):
         self.choose: Callable[[bytes], int] = self._by_user if sticky else self._in_turn
         super().__init__(net, backends)
 
-    def _in_turn(self, head: bytes) -> int:
+    def _in_turn(self, _: bytes) -> int:
         return self.backends[next(self._turn) % len(self.backends)]
 
     def _by_user(self, head: bytes) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 from zoo.ask import Failed
 
-POOL = 24
+POOL = 12
 
 
 class _Pool:
@@ -104,11 +104,13 @@ def session() -> Any:
     return made
 
 
-def call(peer: str, path: str, *, method: str = "GET", timeout: float | None = 5.0) -> Any:
+def call(
+    peer: str, path: str, *, method: str = "GET", mode: str = "", timeout: float | None = 5.0
+) -> Any:
     """What a peer answers; raises Failed when it answers 4xx or 5xx, or does not answer."""
     url = os.environ[f"ZOO_{peer.upper()}_URL"] + path
     try:
-        answer = session().request(method, url, timeout=timeout)
+        answer = session().request(method, url, timeout=timeout, headers={"x-mode": mode})
     except Exception as error:
         raise Failed(503, f"{peer}: {type(error).__name__}") from error
     if answer.status_code >= 400:

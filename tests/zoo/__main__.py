@@ -1,0 +1,82 @@
+"""`./dev zoo`: the matrix form × rule, from the committed recordings or from forms played now."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from zoo.catalogue import FORMS, LIVE, SHARED, row_of, shared_rows
+from zoo.matrix import Result, compare, faults, judge, table
+from zoo.model import Form
+from zoo.recording import play_all
+
+
+def main() -> int:
+    asked = _arguments()
+    forms = [f for f in FORMS if not asked.only or any(f.name.startswith(o) for o in asked.only)]
+    results = _live(asked, forms) if asked.live or asked.record else []
+    if not asked.live:
+        results = [*_from_files(asked, forms), *([] if asked.only else _shared())]
+    print(table(results))
+    wrong = faults(results)
+    print("\n".join(["", *wrong]), file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./dev zoo", description=__doc__)
+    parser.add_argument("--live", action="store_true", help="play the forms now, judge those runs")
+    parser.add_argument("--record", action="store_true", help="play them now, keep the recordings")
+    parser.add_argument("--seeds", type=int, default=1, help="runs per form (with --live)")
+    parser.add_argument("--first", type=int, default=1, help="the first seed")
+    parser.add_argument("--at-once", type=int, default=3, help="forms that run at the same time")
+    parser.add_argument("--folder", type=Path, help="where recordings are kept, and judged from")
+    parser.add_argument("only", nargs="*", help="forms whose names begin so; all by default")
+    return parser.parse_args()
+
+
+def _path(folder: Path, form: Form, seed: int) -> Path:
+    return folder / (f"{form.name}.jsonl.gz" if folder == LIVE else f"{form.name}-{seed}.jsonl.gz")
+
+
+def _live(asked: argparse.Namespace, forms: Sequence[Form]) -> list[Result]:
+    """Plays the forms; judged at the end, so that judging slows no service down."""
+    seeds = range(asked.first, asked.first + asked.seeds)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = LIVE if asked.record else asked.folder or Path(scratch)
+        started = time.monotonic()
+
+        def keep(form: Form, seed: int) -> Path:
+            return _path(folder, form, seed)
+
+        for form, those in play_all(forms, list(seeds), keep, asked.at_once):
+            told = f"{time.monotonic() - started:5.0f} s  {form.name} {those}"
+            print(told, file=sys.stderr, flush=True)
+        if not asked.live:
+            return []
+        return [
+            compare(row_of(form), seed, judge(keep(form, seed))) for form in forms for seed in seeds
+        ]
+
+
+def _from_files(asked: argparse.Namespace, forms: Sequence[Form]) -> list[Result]:
+    folder = asked.folder or LIVE
+    found = []
+    for form in forms:
+        kept = [folder / f"{form.name}.jsonl.gz"] if folder == LIVE else []
+        kept = kept or sorted(folder.glob(f"{form.name}-*.jsonl.gz"))
+        for number, path in enumerate(kept, 1):
+            found.append(compare(row_of(form), number, judge(path)))
+    return found
+
+
+def _shared() -> list[Result]:
+    return [compare(row, 0, judge(SHARED / f"{row.name}.jsonl.gz")) for row in shared_rows()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

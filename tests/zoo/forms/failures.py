@@ -1,0 +1,243 @@
+"""Forms of the F rules: gateway, shop, payment; what fails, hangs, slows or drops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from zoo.model import Form, Kind, Part
+from zoo.world import Send, World
+
+RATE = 18.0
+WELL_S, ILL_S = 8.0, 16.0
+
+
+def buy(world: World, seconds: float, mode: str = "", rate: float = RATE) -> None:
+    """Orders for so long."""
+    count, path = int(seconds * rate), world.form.parts[0].name
+    path = {"gateway": "/checkout", "shop": "/orders", "payment": "/payments"}[path]
+    numbers = [world.id(world.rng.randint(0, 900)) for _ in range(count)]
+    world.send([Send("POST", f"{path}/{n}", mode=mode) for n in numbers], workers=8, rate=rate)
+
+
+def well_then(mode: str, world: World) -> None:
+    """Healthy at first, then as `mode` says."""
+    buy(world, WELL_S)
+    buy(world, ILL_S + world.rng.uniform(0, 2), mode)
+
+
+def well(world: World) -> None:
+    """Steady, at two rates."""
+    buy(world, 8, rate=10)
+    buy(world, 10, rate=RATE)
+
+
+def database_stops(world: World) -> None:
+    buy(world, WELL_S)
+    world.stop_database()
+    buy(world, ILL_S, rate=8)
+
+
+def payment_stops(world: World) -> None:
+    """The port of payment is closed: nobody answers."""
+    proxy = world.services["payment"].proxy
+    buy(world, WELL_S)
+    proxy.refuse()
+    buy(world, ILL_S)
+    proxy.accept()
+
+
+def payment_drops(world: World) -> None:
+    """Connections to payment end without an answer."""
+    proxy = world.services["payment"].proxy
+    buy(world, WELL_S)
+    proxy.drop = True
+    buy(world, ILL_S)
+    proxy.drop = False
+
+
+def edge_delays(name: str, world: World) -> None:
+    """200 ms on the wire to that service."""
+    proxy = world.services[name].proxy
+    buy(world, 13)
+    proxy.delay_s = 0.2
+    buy(world, 13)
+    proxy.delay_s = 0.0
+
+
+def slows(world: World) -> None:
+    buy(world, 13)
+    buy(world, 13, "slow")
+
+
+def hangs(world: World) -> None:
+    """Four calls hang for 11 s while others are quick."""
+    proxy = world.services["payment"].proxy
+    buy(world, 5)
+    proxy.delay_s = 11.0 + world.rng.uniform(0, 0.8)
+    world.send([Send("POST", f"/orders/{world.id(n)}") for n in range(4)], workers=4)
+    proxy.delay_s = 0.0
+    buy(world, 3)
+
+
+def times_out(world: World) -> None:
+    """The same fault behind a client that waits half a second."""
+    hangs(world)
+
+
+def impatient(world: World) -> None:
+    """Every call outlives the patience of its caller."""
+    world.send([Send("POST", f"/orders/{world.id(n)}") for n in range(60)], workers=4)
+
+
+def _form(  # noqa: PLR0913
+    name: str,
+    kind: Kind,
+    what: str,
+    chain: str,
+    drive: Callable[[World], None],
+    *expects: str,
+    allows: tuple[str, ...] = (),
+    own_database: bool = False,
+    fresh: bool = False,
+) -> Form:
+    """`chain`: `gateway=routes shop=routes payment=routes[:framework[:driver]]`, outermost first."""
+    parts = []
+    for told in chain.split():
+        service, _, rest = told.partition("=")
+        routes, framework, driver = (*rest.split(":"), "", "")[:3]
+        parts.append(Part(service, f"failures.{routes}", framework=framework, driver=driver))
+    return Form(name, kind, what, tuple(parts), drive, expects, allows, fresh, own_database)
+
+
+_BY_WAY = ("F101", "F104")
+"""A dependency that is down and called on without a breaker: true of every form that is marked so."""
+_RETRIES = ("F102", "F103")
+_SLOW = ("F107",)
+
+FORMS = (
+    _form(
+        "dead_database", "bad", "three services, three attempts each, the database stops",
+        "gateway=gateway_retrying shop=shop_retrying payment=payment_retrying::sqlalchemy",
+        database_stops, "F101 - postgresql", "F102", "F104", allows=("F103", "N101"),
+        own_database=True, fresh=True,
+    ),
+    _form(
+        "dead_database_breaker", "good", "the same, and the shop breaks the circuit and falls back",
+        "gateway=gateway shop=shop_breaking payment=payment::sqlalchemy", database_stops,
+        allows=("F101",), own_database=True, fresh=True,
+    ),
+    _form(
+        "cascade", "bad", "payment fails, and everybody before it",
+        "gateway=gateway shop=shop payment=payment_failing", partial(well_then, "down"),
+        "F101 payment", "F104 shop",
+    ),
+    _form(
+        "cascade_refused", "bad", "payment refuses connections",
+        "gateway=gateway shop=shop payment=payment_paid", payment_stops, "F101", "F104 shop",
+    ),
+    _form(
+        "cascade_dropped", "bad", "connections to payment end without an answer",
+        "gateway=gateway shop=shop payment=payment_paid", payment_drops, "F101", "F104 shop",
+    ),
+    _form(
+        "cascade_grpc", "bad", "the same over gRPC",
+        "gateway=gateway shop=shop_grpc payment=payment_failing:grpc", partial(well_then, "down"),
+        "F101 payment", "F104 shop",
+    ),
+    _form(
+        "absorbed", "good", "the gateway falls back: no error reaches a user",
+        "gateway=gateway_falling_back shop=shop_breaking payment=payment_failing",
+        partial(well_then, "down"),
+    ),
+    _form(
+        "errors_alone", "distractor", "errors of one service that nobody else sees",
+        "payment=payment_flaky", well,
+    ),
+    _form(
+        "retries", "bad", "three attempts in each of two layers, payment down",
+        "gateway=gateway_retrying shop=shop_retrying payment=payment_failing",
+        partial(well_then, "down"), "F102", allows=(*_BY_WAY, "F103"),
+    ),
+    _form(
+        "retries_inside", "bad", "retries hidden in the HTTP library",
+        "gateway=gateway shop=shop_retrying_inside payment=payment_failing",
+        partial(well_then, "down"), "F102", allows=(*_BY_WAY, "F103"),
+    ),
+    _form(
+        "retries_grpc", "bad", "a loop around a gRPC call",
+        "gateway=gateway shop=shop_grpc_retrying payment=payment_failing:grpc",
+        partial(well_then, "down"), "F102", allows=(*_BY_WAY, "F103"),
+    ),
+    _form(
+        "retries_flat", "bad", "20 ms after every failure",
+        "shop=shop_retrying_flat payment=payment_failing", partial(well_then, "down"),
+        "F103 shop", allows=(*_BY_WAY, "F102"),
+    ),
+    _form(
+        "backoff", "good", "retries with growing, jittered pauses, half of the calls fail",
+        "shop=shop_retrying_growing payment=payment_failing_half", partial(well_then, "down"),
+        allows=("F101", "F104"),
+    ),
+    _form(
+        "three_parts", "distractor", "a loop of three payments, healthy, then failing",
+        "gateway=gateway shop=shop_three_parts payment=payment_failing",
+        partial(well_then, "down"), allows=_BY_WAY,
+    ),
+    _form(
+        "fallback_only", "bad", "a fallback without a breaker still calls",
+        "shop=shop_falling_back payment=payment_failing", partial(well_then, "down"),
+        "F104 shop",
+    ),
+    _form(
+        "breaker", "good", "pybreaker with a fallback",
+        "shop=shop_breaking payment=payment_failing", partial(well_then, "down"),
+    ),
+    _form(
+        "not_found", "distractor", "payment answers 404",
+        "gateway=gateway shop=shop payment=payment_unknown", well,
+    ),
+    _form(
+        "abandoned", "bad", "the caller gives up after 100 ms, the callee works 400 ms",
+        "shop=shop_impatient payment=payment_slow", impatient, "F105", allows=("F104", "F101"),
+    ),
+    _form(
+        "deadline", "good", "the deadline goes along and the callee stops in time",
+        "shop=shop_with_deadline payment=payment_slow_with_deadline", impatient,
+        allows=("F104", "F101"),
+    ),
+    _form(
+        "hanging", "bad", "calls without a timeout hang for 11 s",
+        "shop=shop_patient payment=payment_paid", hangs, "F106 shop", allows=_SLOW,
+    ),
+    _form(
+        "timeout", "good", "the same fault, cut off after half a second",
+        "shop=shop_with_timeout payment=payment_paid", times_out, allows=(*_SLOW, "F101", "F105"),
+    ),
+    _form(
+        "slow_edge", "bad", "200 ms on the wire between gateway and shop",
+        "gateway=gateway shop=shop payment=payment_working", partial(edge_delays, "shop"),
+        "F107 - shop",
+    ),
+    _form(
+        "slow_inner_edge", "bad", "200 ms on the wire between shop and payment",
+        "gateway=gateway shop=shop payment=payment_working", partial(edge_delays, "payment"),
+        "F107 - payment",
+    ),
+    _form(
+        "slow_service", "bad", "payment's own work takes 200 ms more",
+        "gateway=gateway shop=shop payment=payment_working", slows, "F107 - payment",
+    ),
+    _form(
+        "slow_query", "bad", "the database takes 200 ms more",
+        "gateway=gateway shop=shop payment=payment_querying", slows, "F107",
+    ),
+    _form(
+        "steady", "good", "nothing happens, at two rates",
+        "gateway=gateway shop=shop payment=payment_working", well,
+    ),
+    _form(
+        "steady_grpc", "good", "nothing happens, over gRPC",
+        "gateway=gateway shop=shop_grpc payment=payment_working:grpc", well,
+    ),
+)  # fmt: skip
