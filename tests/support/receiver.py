@@ -30,7 +30,8 @@ def receiving() -> Iterator[Receiver]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            length = self.headers["Content-Length"]
+            body = self.rfile.read(int(length)) if length else b"".join(self.chunks())
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
             receiver.keep(body)
@@ -38,6 +39,13 @@ def receiving() -> Iterator[Receiver]:
             self.send_header("Content-Type", "application/x-protobuf")
             self.send_header("Content-Length", "0")
             self.end_headers()
+
+        def chunks(self) -> Iterator[bytes]:
+            """A chunked body, as SDKs of other languages send it."""
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                yield self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
 
         def log_message(self, *_: object) -> None:
             """Silence."""

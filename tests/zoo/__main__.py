@@ -17,8 +17,14 @@ from zoo.recording import play_all
 
 def main() -> int:
     asked = _arguments()
-    forms = [f for f in FORMS if not asked.only or any(f.name.startswith(o) for o in asked.only)]
-    results = _live(asked, forms) if asked.live or asked.record else []
+    live = asked.live or asked.record
+    forms = [
+        form
+        for form in FORMS
+        if (any(form.name.startswith(o) for o in asked.only) if asked.only else True)
+        and (bool(asked.only) or not (live and form.polyglot))
+    ]
+    results = _live(asked, forms) if live else []
     if not asked.live:
         results = [*_from_files(asked, forms), *([] if asked.only else _shared())]
     print(table(results))

@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.forms import caches, failures, messages, state
+from zoo.forms import caches, failures, messages, polyglot, state
 from zoo.model import Expect, Form, Kind, expect
 
 HERE = Path(__file__).parent
@@ -18,6 +18,7 @@ FORMS: tuple[Form, ...] = (
     *state.FORMS,
     *failures.FORMS,
     *messages.FORMS,
+    *polyglot.FORMS,
 )
 
 

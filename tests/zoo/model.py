@@ -73,7 +73,7 @@ class Form:
     besides, with what is true of them; `C102:info` only at that severity. fresh: every run needs
     new processes, since they are killed or remember. own_database: one that may be stopped.
     drive: sends the traffic and injects the faults. actor: the header that names the user is
-    captured.
+    captured. polyglot: it needs what `polyglot/` installs, and is played only when it is named.
     """
 
     name: str
@@ -86,4 +86,5 @@ class Form:
     fresh: bool = False
     own_database: bool = False
     rabbitmq: bool = False
+    polyglot: bool = False
     actor: bool = False

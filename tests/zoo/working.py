@@ -30,7 +30,9 @@ def run_celery() -> None:
         [
             "worker",
             "--pool",
-            "solo",
+            "threads",
+            "-c",
+            "4",
             "--loglevel",
             "WARNING",
             "--without-gossip",

@@ -21,7 +21,7 @@ from typing import Any
 from collector.demo import backing
 from collector.demo.services import Telemetry, environment, instrumented
 from support.receiver import Receiver, receiving
-from zoo import servers
+from zoo import languages, servers
 from zoo.balancer import Balancer, Network, Proxy, Wire, network
 from zoo.model import Dress, Form, Part
 
@@ -161,10 +161,11 @@ class World:
         }
         if version:
             variables["OTEL_RESOURCE_ATTRIBUTES"] = f"service.version={version}"
-        module = "zoo.working" if part.framework == "worker" else "zoo.serving"
+        if part.framework in languages.COMMANDS:
+            variables |= {"OTEL_SERVICE_NAME": name, **languages.VARIABLES}
         with (self.folder / f"{name}-{number}.log").open("wb") as log:
             running.processes[port] = subprocess.Popen(
-                instrumented(name, [sys.executable, "-m", module]),
+                _command(part, name),
                 env=variables,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -243,6 +244,13 @@ class World:
             thread.join()
         # a form whose routes are not asked as they want shows nothing of what it is for
         assert not {405, 422} & set(self.statuses), (self.form.name, self.statuses)
+
+
+def _command(part: Part, name: str) -> list[str]:
+    if part.framework in languages.COMMANDS:
+        return languages.COMMANDS[part.framework]
+    module = "zoo.working" if part.framework == "worker" else "zoo.serving"
+    return instrumented(name, [sys.executable, "-m", module])
 
 
 def _exchange(connection: http.client.HTTPConnection, send: Send) -> int:
