@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import queue
 import random
+import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -23,12 +24,13 @@ _SLOTS = 12
 
 
 def write(bodies: Sequence[bytes], path: Path) -> None:
-    """Bodies as OTLP/JSON lines; the folder of this checkout, which stack traces name, is not kept."""
+    """Bodies as OTLP/JSON lines; folders of this machine, which stack traces name, are not kept."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = []
     for body in bodies:
         request = ExportTraceServiceRequest.FromString(body)
-        lines.append(as_json(request).replace(str(ROOT).encode(), b"/srv/zoo"))
+        line = as_json(request).replace(str(ROOT).encode(), b"/srv/zoo")
+        lines.append(line.replace(sys.base_prefix.encode(), b"/usr/local"))
     path.write_bytes(gzip.compress(b"\n".join([*lines, b""]), mtime=0))
 
 
@@ -48,7 +50,8 @@ def jobs(forms: Sequence[Form], seeds: Sequence[int]) -> list[Job]:
         for seed in seeds:
             by_dress[dress_of(index, seed)].append(seed)
         made += [(form, dress, tuple(those)) for dress, those in by_dress.items()]
-    return made
+    # each form once before any a second time: an interrupted run has seen them all
+    return sorted(made, key=lambda job: job[2])
 
 
 def play(job: Job, shared: Servers, slot: int, keep: Callable[[Form, int], Path]) -> list[Path]:
