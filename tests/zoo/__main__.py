@@ -9,10 +9,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from zoo.catalogue import FORMS, LIVE, SHARED, row_of, shared_rows
+from zoo.catalogue import DATA, FORMS, LIVE, SHARED, row_of, shared_rows
 from zoo.matrix import Result, compare, faults, judge, table
 from zoo.model import Form
 from zoo.recording import play_all
+
+PAGE = DATA.parents[1] / "docs" / "zoo.md"
 
 
 def main() -> int:
@@ -26,8 +28,11 @@ def main() -> int:
     ]
     results = _live(asked, forms) if live else []
     if not asked.live:
-        results = [*_from_files(asked, forms), *([] if asked.only else _shared())]
-    print(table(results))
+        results = [*_from_files(asked, forms), *([] if asked.only or asked.folder else _shared())]
+    told = table(results)
+    print(told)
+    if asked.write:
+        _write("runs" if asked.folder else "matrix", told, results)
     wrong = faults(results)
     print("\n".join(["", *wrong]), file=sys.stderr)
     return 1 if wrong else 0
@@ -41,8 +46,25 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--at-once", type=int, default=3, help="forms that run at the same time")
     parser.add_argument("--folder", type=Path, help="where recordings are kept, and judged from")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/zoo.md")
     parser.add_argument("only", nargs="*", help="forms whose names begin so; all by default")
     return parser.parse_args()
+
+
+def _write(part: str, told: str, results: Sequence[Result]) -> None:
+    """Replaces that part of the page; of many runs only the rules and forms, not the other rows."""
+    if part == "runs":
+        told = "\n".join(["## Runs with different seeds", "", _command(results), "", told])
+    before, rest = PAGE.read_text().split(f"<!-- {part} -->")
+    after = rest.split(f"<!-- /{part} -->")[1]
+    PAGE.write_text(f"{before}<!-- {part} -->\n{told}\n<!-- /{part} -->{after}")
+
+
+def _command(results: Sequence[Result]) -> str:
+    return (
+        f"{len(results)} runs of {len({r.row.name for r in results})} forms, recorded by "
+        "`./dev zoo --live --seeds 20 --folder RUNS` and judged by `./dev zoo --folder RUNS`:"
+    )
 
 
 def _path(folder: Path, form: Form, seed: int) -> Path:

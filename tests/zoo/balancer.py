@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import random
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -59,7 +60,8 @@ def network() -> Iterator[Network]:
 class Proxy:
     """One listening port. Faults are plain attributes, in force for what comes next.
 
-    delay_s: before a request (HTTP) or a chunk (wire) goes on. hang: it never does.
+    delay_s: before a request (HTTP) or a chunk (wire) goes on; up to jitter_s more. hang: it never
+    does.
     drop: the connection is closed instead.
     """
 
@@ -67,6 +69,7 @@ class Proxy:
         self.net = net
         self.backends = backends
         self.delay_s = 0.0
+        self.jitter_s = 0.0
         self.hang = False
         self.drop = False
         self._open: set[asyncio.StreamWriter] = set()
@@ -108,7 +111,7 @@ class Proxy:
         if self.hang:
             await asyncio.sleep(3_600)
         if self.delay_s:
-            await asyncio.sleep(self.delay_s)
+            await asyncio.sleep(self.delay_s + random.uniform(0.0, self.jitter_s))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Talk to one client until it leaves."""

@@ -10,6 +10,8 @@ from zoo.world import Send, World
 
 RATE = 18.0
 WELL_S, ILL_S = 8.0, 16.0
+SIDE_S = 26.0
+"""F107 compares stretches of 20 s."""
 
 
 def buy(world: World, seconds: float, mode: str = "", rate: float = RATE) -> None:
@@ -59,24 +61,24 @@ def payment_drops(world: World) -> None:
 def edge_delays(name: str, world: World) -> None:
     """200 ms on the wire to that service."""
     proxy = world.services[name].proxy
-    buy(world, 13)
+    buy(world, SIDE_S, rate=9)
     proxy.delay_s = 0.2
-    buy(world, 13)
+    buy(world, SIDE_S, rate=9)
     proxy.delay_s = 0.0
 
 
 def slows(world: World) -> None:
-    buy(world, 13)
-    buy(world, 13, "slow")
+    buy(world, SIDE_S, rate=9)
+    buy(world, SIDE_S, "slow", rate=9)
 
 
 def hangs(world: World) -> None:
-    """Four calls hang for 11 s while others are quick."""
+    """Six calls hang for 11 to 15 s while others are quick."""
     proxy = world.services["payment"].proxy
     buy(world, 5)
-    proxy.delay_s = 11.0 + world.rng.uniform(0, 0.8)
-    world.send([Send("POST", f"/orders/{world.id(n)}") for n in range(4)], workers=4)
-    proxy.delay_s = 0.0
+    proxy.delay_s, proxy.jitter_s = 11.0, 4.0
+    world.send([Send("POST", f"/orders/{world.id(n)}") for n in range(6)], workers=6)
+    proxy.delay_s = proxy.jitter_s = 0.0
     buy(world, 3)
 
 
@@ -119,7 +121,7 @@ FORMS = (
     _form(
         "dead_database", "bad", "three services, three attempts each, the database stops",
         "gateway=gateway_retrying shop=shop_retrying payment=payment_retrying::sqlalchemy",
-        database_stops, "F101 - postgresql", "F102", "F104", allows=("F103", "N101"),
+        database_stops, "F101 - postgresql", "F102", "F104", allows=("F103", "F107", "N101"),
         own_database=True, fresh=True,
     ),
     _form(
