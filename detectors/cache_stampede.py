@@ -28,9 +28,9 @@ Example
 How it decides
     A cache must be linked to the read. Loads of one identity (the statement with the path of the
     request, or with its values) are counted by start in quanta as long as the median load; two
-    neighbouring quanta count together. `min_loads` in one such window are a burst, `min_bursts` of
-    them a fault. Loads of all instances count: it is a fault of the fleet. Wasted is the time of
-    all loads of a burst but one.
+    neighbouring quanta count together. `min_loads` in one such window are a burst, a run of such
+    windows is one as well, `min_bursts` of them are a fault. Loads of all instances count: it is a
+    fault of the fleet. Wasted is the time of all loads of a burst but one.
 
 Not flagged
     Loads of different identities at once; single flight, locks and early refresh, whose loads come
@@ -149,7 +149,7 @@ def _loads(touches: Sample, link: Link) -> pl.DataFrame:
 
 
 def _bursts(loads: pl.DataFrame, quantum_ns: int, min_loads: int) -> pl.DataFrame:
-    """identity, start and end of a window of two quanta (ns), loads in it; no two overlap."""
+    """identity, start and end of a burst (ns; two quanta or a run of them), loads in it."""
     width = max(quantum_ns, 1)
     quanta = (
         loads.group_by("identity", (pl.col("at_ns") // width).alias("quantum"))
@@ -163,21 +163,21 @@ def _bursts(loads: pl.DataFrame, quantum_ns: int, min_loads: int) -> pl.DataFram
         pl.col("here").shift(-1)
     ).otherwise(0)
     crowded = quanta.with_columns(together.alias("loads")).filter(pl.col("loads") >= min_loads)
-    # A run of crowded quanta is taken in pairs: 1-2, 3-4, …
+    # A run of crowded quanta is one burst: a slow first fill is not several stampedes.
     follows = (pl.col("identity").shift(1) == pl.col("identity")) & (
         pl.col("quantum").shift(1) == pl.col("quantum") - 1
     )
     run = (~follows.fill_null(False)).cast(pl.Int64).cum_sum().alias("run")
     return (
         crowded.with_columns(run)
-        .with_columns(pl.int_range(pl.len()).over("run").alias("place"))
-        .filter(pl.col("place") % 2 == 0)
-        .select(
-            "identity",
-            (pl.col("quantum") * width).alias("start_ns"),
-            ((pl.col("quantum") + 2) * width).alias("end_ns"),
-            "loads",
+        .group_by("identity", "run", maintain_order=True)
+        .agg(
+            (pl.col("quantum").first() * width).alias("start_ns"),
+            ((pl.col("quantum").last() + 2) * width).alias("end_ns"),
+            # the last quantum's neighbour is in no row of its own
+            (pl.col("here").sum() + pl.col("loads").last() - pl.col("here").last()).alias("loads"),
         )
+        .drop("run")
     )
 
 

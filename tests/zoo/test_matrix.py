@@ -15,9 +15,6 @@ RECORDED = {
 
 
 KNOWN = {
-    "write_through": "C101 counts reads that follow a write to their table in the same entry",
-    "stale_while_revalidate": "C104 takes the cold start for three bursts",
-    "node_each": "C101 counts the repeats of a loop in one entry",
     "task_retries": "F102 does not follow the retries of Celery",
 }
 """Misreadings that are being worked on."""
