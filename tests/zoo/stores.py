@@ -58,7 +58,7 @@ def sql(statement: str, *values: Any) -> list[tuple[Any, ...]]:
     if os.environ.get("ZOO_DRIVER") == "sqlalchemy":
         return _by_sqlalchemy(statement, values)
     with _pool().connection() as connection, connection.cursor() as cursor:
-        cursor.execute(statement, values)
+        cursor.execute(statement, values or None)  # without values `%` is itself
         return cursor.fetchall() if cursor.description else []
 
 
