@@ -14,12 +14,6 @@ RECORDED = {
 }
 
 
-KNOWN = {
-    "task_retries": "F102 does not follow the retries of Celery",
-}
-"""Misreadings that are being worked on."""
-
-
 @pytest.fixture(scope="module")
 def results() -> dict[str, Result]:
     return {
@@ -30,8 +24,6 @@ def results() -> dict[str, Result]:
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_what_is_wrong_is_found_and_nothing_else(name: str, results: dict[str, Result]) -> None:
-    if name in KNOWN:
-        pytest.xfail(KNOWN[name])
     result = results[name]
     assert [str(w) for w in result.misses] == []
     assert [str(a) for a in result.alarms] == []
