@@ -34,8 +34,9 @@ How it decides
 
 Not flagged
     Services that only wait: their waiting is neither own time nor a gap. Operations that nobody
-    waits for. New operations, and drift below the factor. Children that run on after their parent:
-    they are cut to it.
+    waits for. Own time that rises while most calls of the service to somebody fail: attempts and
+    fallbacks are work too, and F101 and F102 name their cause. New operations, and drift below the
+    factor. Children that run on after their parent: they are cut to it.
 
 References
     https://sre.google/sre-book/monitoring-distributed-systems/
@@ -178,10 +179,20 @@ def _origin(facts: FactsView, settings: Any, normal: Window, abnormal: Window) -
             continue
         if clue.factor < settings.min_factor:
             continue
+        if clue.kind == "own" and _calls_fail(facts, suspect.service, abnormal):
+            continue
         waiters = _waiters(facts, settings, suspect, clue, (normal, abnormal))
         if waiters.height:
             return _Found(suspect, clue, waiters, diagnosis, abnormal)
     return None
+
+
+def _calls_fail(facts: FactsView, service: str, window: Window) -> bool:
+    """Whether most calls of the service to any one callee fail."""
+    calls = window.of(facts.table("edges")).filter(pl.col("caller") == code(service))
+    failed = pl.col("calls").filter("failed").sum()
+    by_callee = calls.group_by("callee").agg(pl.col("calls").sum(), failed.alias("lost"))
+    return by_callee.filter(pl.col("lost") * 2 >= pl.col("calls")).height > 0
 
 
 def _waiters(

@@ -113,7 +113,11 @@ class MissingInvalidation:
             settings = settings_of(self, facts, context, link)
             state = link.state(settings)
             written = _written(facts, link)
-            if state == "none":
+            if state == "none" and 0 < link["filled"] < settings.min_sandwiches:
+                reason = f"{link['filled']} reads stand between a cache read and a fill; "
+                reason += f"{settings.min_sandwiches} are needed"
+                silence.say(link.service, "below_threshold", reason)
+            elif state == "none":
                 silence.say(link.service, "exempt", "no cache is linked to a database read")
             elif state == "blind":
                 reason = "too few hits tell whether a cache is filled"

@@ -117,10 +117,7 @@ def test_a_cache_that_has_been_warm_for_20_minutes_is_still_found() -> None:
     assert "S101" in codes(verdicts([before, warm], texts))
 
 
-# C105 says "exempt: no cache is linked" where sampling leaves fewer than five fills
-@pytest.mark.parametrize(
-    "code", ["S101", "S102", "C104", pytest.param("C105", marks=pytest.mark.xfail)]
-)
+@pytest.mark.parametrize("code", ["S101", "S102", "C104", "C105"])
 def test_a_quarter_of_the_traces_is_never_a_silent_green(code: str) -> None:
     """Head sampling leaves too little to decide: found, or said to be undecided."""
     name = {"S101": "process_dict", "S102": "sessions_in_dict", "C104": "stampede"}
