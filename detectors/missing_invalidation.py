@@ -176,7 +176,8 @@ class _Outcome:
     def of(cls, touches: Sample, link: Link, settings: Any) -> _Outcome:
         rows = touches.rows.filter(pl.col("service") == link.service)
         writes = rows.filter(
-            (pl.col("kind") == "write") & (pl.col("target") == link.read["target"])
+            (pl.col("kind") == "write")
+            & (pl.col("target") == pl.lit(link.read["target"], dtype=pl.UInt64))
         ).select("thing", pl.col("at_ns").alias("written_ns"), *_renamed("write"))
         looks = _looks(rows, link)
         settle_ns = int(settings.settle_ms * 1e6)
@@ -217,7 +218,10 @@ def _looks(rows: pl.DataFrame, link: Link) -> pl.DataFrame:
     """Lookups of the link's operation in order of time, with `loaded`: the read followed."""
     entry = ["trace_hi", "trace_lo", "entry_span"]
     here = rows.filter(pl.col("entry_label") == link.entry_label)
-    loads = here.filter((pl.col("kind") == "load") & (pl.col("target") == link.read["target"]))
+    loads = here.filter(
+        (pl.col("kind") == "load")
+        & (pl.col("target") == pl.lit(link.read["target"], dtype=pl.UInt64))
+    )
     return (
         here.filter(pl.col("kind") == "look")
         .join(

@@ -269,7 +269,7 @@ def _clause(facts: FactsView, link: Link) -> str | None:
     here = facts.table("writes").filter(
         (pl.col("service") == link.service)
         & (pl.col("entry_label") == link.entry_label)
-        & (pl.col("target") == link.read["target"])
+        & (pl.col("target") == pl.lit(link.read["target"], dtype=pl.UInt64))
     )
     if link.has(Trait.LOCKING):
         return "locking reads"
@@ -347,7 +347,8 @@ def _unfilled(facts: FactsView, context: Context) -> set[tuple[int, str | None]]
 def _writes(facts: FactsView, link: Link) -> int:
     """Writes to the table, by whoever shares the database."""
     rows = facts.table("writes").filter(
-        (pl.col("system") == link.read["system"]) & (pl.col("target") == link.read["target"])
+        (pl.col("system") == pl.lit(link.read["system"], dtype=pl.UInt64))
+        & (pl.col("target") == pl.lit(link.read["target"], dtype=pl.UInt64))
     )
     return int(rows["writes"].sum())
 

@@ -5,13 +5,10 @@ Skipped, visibly, where it is not built; never in CI.
 
 from __future__ import annotations
 
-import gzip
 import os
 import random
 import re
-from functools import cache
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +25,7 @@ from decode.test_decoders import SPANS
 from decode.test_languages import OTHERS
 from detectors.kit.columns import SPAN_COLUMNS, SPAN_SCHEMA
 from detectors.kit.texts import Texts, code
-from support.otlp import from_json
+from support.recordings import recorded
 from support.wire import Wire
 
 BUILT = find_spec("spanlint_native") is not None
@@ -37,18 +34,7 @@ if not BUILT and not os.environ.get("CI"):
 
 from collector.decode.bridge import NativeDecoder  # noqa: E402
 
-DATA = Path(__file__).parents[1] / "data"
 OPTIONS = DecodeOptions(actor_attributes=("http.request.header.x-user", "http.route"))
-
-
-@cache
-def recorded() -> list[bytes]:
-    """The bodies of all recordings, as protobuf."""
-    return [
-        from_json(line).SerializeToString()
-        for path in sorted(DATA.glob("*.jsonl.gz"))
-        for line in gzip.decompress(path.read_bytes()).splitlines()
-    ]
 
 
 class Pair:

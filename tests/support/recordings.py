@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from support.otlp import from_json
 from support.sketch import read_cases, request
 
 ROOT = Path(__file__).parents[2]
@@ -59,3 +62,13 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         check=False,
         env={**os.environ, **environ},
     )
+
+
+@cache
+def recorded() -> list[bytes]:
+    """The bodies of all recordings, as protobuf."""
+    return [
+        from_json(line).SerializeToString()
+        for path in sorted((ROOT / "tests" / "data").glob("*.jsonl.gz"))
+        for line in gzip.decompress(path.read_bytes()).splitlines()
+    ]
