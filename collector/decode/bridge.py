@@ -24,7 +24,7 @@ from collector.decode.attributes import NAMES, PREFIXES
 from collector.decode.calls import PEER_ADDRESSES, PEER_NAMES, STATUS_NAMES
 from collector.decode.classify import CODED, TELLING_OF_ROUTED, Coded, is_routed, own_of_routed
 from collector.decode.facets import SERVER
-from collector.decode.holes import OPEN, Holed, holed
+from collector.decode.lexicon import OWN, lexicon, reads
 from collector.decode.model import Decoded, DecodeOptions, Part
 from collector.decode.protobuf import ProtobufDecoder, attributes_of, part_of
 from collector.decode.rows import SpanRows
@@ -32,7 +32,7 @@ from collector.decode.telling import GRPC_CODES, Told, tell
 from detectors.kit.columns import SPAN_SCHEMA
 from detectors.kit.texts import Texts
 
-OWN = ("path", "entity")
+_OWN_OF_ROUTED = ("path", "entity")
 """Columns of routed requests that no classification tells."""
 _PATH_NAMES = ("url.path", "url.query", "http.target", "url.full", "http.url")
 _LAYOUTS: dict[Any, str] = {
@@ -109,27 +109,14 @@ class _Answers:
         """The code of a scope's name."""
         return self._rows.scope(InstrumentationScope.FromString(message).name)
 
-    def facets(
-        self, message: bytes, runs: list[str] | None
-    ) -> tuple[Coded, list[tuple[int, Holed]] | None]:
-        """The columns of `CODED`, without those that a routed request has for itself.
-
-        With runs of digits also the hashed ones among them as texts with holes, by place in
-        `CODED`; None when the answer holds for this span alone.
-        """
+    def facets(self, message: bytes) -> Coded:
+        """The columns of `CODED`, without those that a routed request has for itself."""
         part = self._part(message)
         classify = self._rows.classify
-        facets = classify.afresh(part.name, part.kind, part.attributes)
-        coded = classify.coded(facets)
-        found = None
-        if runs is not None:
-            told = classify.telling(part.kind, part.attributes)
-            found = holed(part.name, told, facets, runs)
-        texts = None if found is None else [(CODED.index(n), t) for n, t in found.items()]
-        return coded, texts
+        return classify.coded(classify.afresh(part.name, part.kind, part.attributes))
 
     def told(self, message: bytes) -> tuple[int | bool | None, ...]:
-        """The columns of `Told`, then those of `OWN`."""
+        """The columns of `Told`, then those of `_OWN_OF_ROUTED`."""
         part = self._part(message)
         routed = is_routed(part.kind, part.attributes)
         own = own_of_routed(part.attributes) if routed else (None, None)
@@ -147,11 +134,13 @@ def _tables(rows: SpanRows) -> dict[str, Any]:
         "names": names,
         "prefixes": PREFIXES,
         "ignored": [n for n in names if n in rows.classify.ignored],
-        "open": OPEN,
+        "reads": reads(),
+        "lexicon": lexicon(),
+        "own": OWN,
         "columns": [(name, *_layout(dtype)) for name, dtype in SPAN_SCHEMA.items()],
         "facets": CODED,
         "extras": {**{c: NAMES[c] for c in Told._fields}, "actor": rows.actors},
-        "extra_columns": (*Told._fields, *OWN),
+        "extra_columns": (*Told._fields, *_OWN_OF_ROUTED),
         "routed": TELLING_OF_ROUTED,
         "peers": PEER_NAMES,
         "addresses": PEER_ADDRESSES,

@@ -18,6 +18,8 @@ from detectors.kit.texts import Texts
 log = logging.getLogger(__name__)
 
 NATIVE, REFERENCE = "native", "reference"
+INTERFACE = 2
+"""What both sides have to speak; `native/src/lib.rs` has the other half."""
 
 
 class Decoder(Protocol):
@@ -48,6 +50,15 @@ def decoders() -> dict[str, Maker]:
 
 
 def _native(texts: Texts, options: DecodeOptions | None = None) -> Decoder:
+    """Raises ImportError, TypeError or ValueError when the extension is of another version."""
+    import spanlint_native
+
+    spoken = getattr(spanlint_native, "INTERFACE", 1)
+    if spoken != INTERFACE:
+        older = "older" if spoken < INTERFACE else "newer"
+        raise ImportError(
+            f"it is {older} (interface {spoken}, not {INTERFACE}); install the one of this version"
+        )
     from collector.decode.bridge import NativeDecoder
 
     return NativeDecoder(texts, options)

@@ -59,7 +59,7 @@ _VERBS = {
     **dict.fromkeys((*TRANSACTIONS, "SET", "SHOW", "USE", "PRAGMA"), Trait.CONTROL),
     **dict.fromkeys(("CREATE", "ALTER", "DROP", "TRUNCATE"), Trait.DDL),
 }
-_ALIASES = {"memcache": "memcached", "aws.dynamodb": "dynamodb"}
+ALIASES = {"memcache": "memcached", "aws.dynamodb": "dynamodb"}
 
 _MAX_STATEMENTS = 10_000
 _LONG_STATEMENT = 4_096
@@ -80,14 +80,14 @@ def _sql(statement: str, system: str) -> Shape:
 
 _statement = reader("shape")
 _namespace = reader("namespace")
-_PARAMETER_ATTRIBUTES = ("db.statement.parameters", "db.postgresql.values")
+PARAMETER_ATTRIBUTES = ("db.statement.parameters", "db.postgresql.values")
 _PARAMETER_PREFIX = "db.query.parameter."
 
 
 def system_of(attributes: Attributes) -> str | None:
     """The database system of a span, None when it is no database span."""
     found = attributes.get("db.system.name") or attributes.get("db.system")
-    return _ALIASES.get(str(found), str(found)) if found else None
+    return ALIASES.get(str(found), str(found)) if found else None
 
 
 def database(system: str, name: str, attributes: Attributes) -> Facets:
@@ -244,7 +244,7 @@ def _repeat(attributes: Attributes, traits: int) -> tuple[int, int]:
 
 def _parameters(attributes: Attributes) -> tuple[str, ...] | None:
     """Bind values that the instrumentation recorded, None when it did not."""
-    for name in _PARAMETER_ATTRIBUTES:
+    for name in PARAMETER_ATTRIBUTES:
         value: Any = attributes.get(name)
         if value:
             return (SEPARATOR.join(map(str, value)) if isinstance(value, tuple) else str(value),)

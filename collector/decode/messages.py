@@ -15,6 +15,8 @@ _DESTINATIONS = (
     "messaging.destination",
     "messaging.temp_destination",
 )
+PRESENCE = ("messaging.system", "celery.action", *_DESTINATIONS)
+"""Attributes whose presence says that a span has to do with a broker."""
 _TEMPORARY = "(temporary)"
 _REPLY_QUEUE = re.compile(r"amq\.gen-|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}", re.IGNORECASE)
 _SUFFIX = re.compile(r"\s(?:send|receive|process|publish|deliver|create|settle)$")
@@ -22,11 +24,7 @@ _SUFFIX = re.compile(r"\s(?:send|receive|process|publish|deliver|create|settle)$
 
 def is_message(attributes: Attributes) -> bool:
     """Whether the span has to do with a broker."""
-    return (
-        "messaging.system" in attributes
-        or "celery.action" in attributes
-        or any(name in attributes for name in _DESTINATIONS)
-    )
+    return any(name in attributes for name in PRESENCE)
 
 
 def messaging(kind: int, name: str, attributes: Attributes) -> Facets:

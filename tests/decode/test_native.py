@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,16 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from polars.testing import assert_frame_equal
 
-from collector.decode.errors import MalformedInput
-from collector.decode.model import Decoded, DecodeOptions
-from collector.decode.protobuf import ProtobufDecoder
+from collector.decode.model import DecodeOptions
 from decode.making import IDS, request_of, set_value
 from decode.test_decoders import SPANS
 from decode.test_languages import OTHERS
-from detectors.kit.columns import SPAN_COLUMNS, SPAN_SCHEMA
-from detectors.kit.texts import Texts, code
+from detectors.kit.columns import SPAN_COLUMNS
+from detectors.kit.texts import code
 from support.recordings import recorded
 from support.wire import Wire
 
@@ -32,40 +28,9 @@ BUILT = find_spec("spanlint_native") is not None
 if not BUILT and not os.environ.get("CI"):
     pytest.skip("the native decoder is not built; ./dev setup tells why", allow_module_level=True)
 
-from collector.decode.bridge import NativeDecoder  # noqa: E402
+from decode.pair import Pair  # noqa: E402
 
 OPTIONS = DecodeOptions(actor_attributes=("http.request.header.x-user", "http.route"))
-
-
-class Pair:
-    """Both decoders, each with texts of its own."""
-
-    def __init__(self, options: DecodeOptions | None = None, **bounds: int) -> None:
-        self.texts = Texts(**bounds), Texts(**bounds)
-        self.reference = ProtobufDecoder(self.texts[0], options)
-        self.native = NativeDecoder(self.texts[1], options)
-
-    def agree(self, body: bytes) -> Decoded | None:
-        """The spans of a body, which both see alike; None when both say that it has none."""
-        results: list[Any] = []
-        for decoder in (self.reference, self.native):
-            try:
-                results.append(decoder(body))
-            except MalformedInput as error:
-                results.append((error.message, error.offset))
-        expected, found = results
-        if not isinstance(expected, Decoded):
-            assert found == expected
-            return None
-        assert dict(found.frame.schema) == SPAN_SCHEMA
-        assert_frame_equal(found.frame, expected.frame)
-        assert (found.rejected, found.repaired) == (expected.rejected, expected.repaired)
-        for column in SPAN_COLUMNS:
-            if column.role == "text":
-                codes = set(found.frame[column.name]) - {None}
-                known = self.texts[0].select(codes)
-                assert self.texts[1].select(codes) == known
-        return expected
 
 
 def test_recorded_spans() -> None:
@@ -172,145 +137,6 @@ def test_paths_and_entities_of_routed_requests() -> None:
     decoded = pair.agree(request_of(spans).SerializeToString())
     assert decoded is not None
     assert decoded.frame["entity"].n_unique() > 5
-
-
-NUMBERED = (
-    *[
-        {"http.method": m, "http.url": u}
-        for m in ("GET", "POST")
-        for u in (
-            "http://u:80@h:N/a/N",
-            "http://h/a/N?b=N",
-            "http://h/N/x-N?b=N&b=N",
-            "http://10.0.0.N/vN/v1.N",
-            "http://h/page/N",
-            "http://h/N.json",
-            "http://h/N:archive",
-            "http://h/U(N);x=N",
-            "h/N#N",
-            "http://h/a?N",
-            "http://h/?a[N]=N",
-            "http://h/N/N/status",
-            "http://h",
-            "/a%N/N@x/N",
-        )
-    ],
-    *[
-        {"http.request.method": "GET", "url.path": p, "url.query": "q=N"}
-        for p in ("/a/N", "/N/N/health")
-    ],
-    *[
-        {"db.system": s, "db.statement": t}
-        for s in ("postgresql", "mysql", "oracle", "sqlite")
-        for t in (
-            "SELECT a FROM t WHERE b = N AND c = 'x N' LIMIT N OFFSET N",
-            "SELECT N",
-            "SELECT a FROM t LIMIT N, N",
-            "SELECT * FROM t WHERE id IN (N, N, -N, N.N, N) /* N */ -- N",
-            'SELECT "c N" FROM `t N`',
-            "INSERT INTO t VALUES (N, N), (N, N)",
-            "SELECT ?N, :N, $N, @N, %N, N%N FROM [t N]",
-            "N q'[N]' E'N\\N' x'N'",
-            "SELECT a FROM tN WHERE b > N ORDER BY b LIMIT N",
-            "SELECT N::int[N], a - N, a -N FROM t, N",
-        )
-    ],
-    *[
-        {"db.system": s, "db.statement": t}
-        for s in ("redis", "memcached")
-        for t in (
-            "GET user:N:x",
-            "MGET a:N a:N b-N",
-            "SET a:N N EX N",
-            "GET a [N other arguments]",
-            "DEL N N",
-            "GET a:N\nGET a:N\nSET b N",
-            "EVAL N N",
-            "HGET N{N}.N N",
-            "GET userN|N/N#N",
-            "GET ?N",
-        )
-    ],
-    *[
-        {"db.system": s, "db.operation": "find", "db.statement": t}
-        for s in ("mongodb", "elasticsearch")
-        for t in (
-            '{"find": "t", "filter": {"a": N, "b.N": "N", "N": {"$in": [N, N]}}}',
-            "find {a: 'x N'} skip: N",
-        )
-    ],
-    {
-        "db.system": "mysql",
-        "db.statement": "SELECT ?",
-        "db.statement.parameters": "N, 'N'",
-        "db.query.parameter.0": "N",
-    },
-    {
-        "db.system": "redis",
-        "db.statement": "GET ?",
-        "cache.key": "a:N:N",
-        "db.redis.database_index": 4321,
-    },
-    {
-        "http.method": "GET",
-        "http.target": "/a/N",
-        "http.url": "http://h/a/N?b=N",
-        "net.peer.ip": "N",
-    },
-)
-
-
-@settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32), kind=st.sampled_from([1, 2, 3]))
-def test_spans_that_differ_in_numbers(seed: int, kind: int) -> None:
-    dice = random.Random(seed)
-
-    special = dice.choice((0.0, 0.02, 0.2))
-    sizes = dice.sample((3, 4, 6, 10), dice.choice((1, 1, 2)))  # few, so that answers are met again
-
-    def number() -> str:
-        if dice.random() < special:
-            return dice.choice(("4321", "0000", "1000", "0012", "7", "80", "1111"))
-        size = dice.choice(sizes)
-        return str(dice.randrange(10 ** (size - 1), 10**size))
-
-    def drawn(told: dict[str, Any]) -> dict[str, Any]:
-        fixed = number() if dice.random() < special else ""
-        return {
-            k: re.sub("N(?![A-Z])", lambda _: fixed or number(), v) if isinstance(v, str) else v
-            for k, v in told.items()
-        }
-
-    pair = Pair()
-    few = dice.sample(NUMBERED, 3)
-    for _ in range(4):
-        told = [drawn(dice.choice(few)) for _ in range(40)]
-        spans = [
-            {"kind": kind, "name": dice.choice(("GET", "GET /a/4321")), "attributes": a}
-            for a in told
-        ]
-        assert pair.agree(request_of(spans).SerializeToString()) is not None
-
-
-def test_python_is_not_asked_again_for_other_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    def body(number: int) -> bytes:
-        told = (
-            {"http.method": "GET", "http.url": f"http://users:8080/users/{number}?x={number + 1}"},
-            {"db.system": "mysql", "db.statement": f"SELECT a FROM t WHERE id = {number}"},
-            {"db.system": "redis", "db.statement": f"GET user:{number}:eur"},
-        )
-        return request_of([{"kind": 3, "attributes": a} for a in told]).SerializeToString()
-
-    pair = Pair()
-    assert pair.agree(body(770_000)) is not None
-    values = set()
-    with monkeypatch.context() as patched:
-        patched.delattr("collector.decode.bridge._Answers.facets")
-        for number in range(880_000, 880_020, 2):
-            frame = pair.native(body(number)).frame
-            values |= set(frame["values"])
-    assert len(values) == 30
-    assert pair.agree(body(990_000)) is not None
 
 
 def test_what_texts_forget_is_told_again() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
+import re
 import subprocess
 import sys
 from functools import cache
@@ -72,3 +74,22 @@ def recorded() -> list[bytes]:
         for path in sorted((ROOT / "tests" / "data").glob("*.jsonl.gz"))
         for line in gzip.decompress(path.read_bytes()).splitlines()
     ]
+
+
+_TEXT = re.compile(
+    rb'"key": ?"([\w.]+)", ?"value": ?\{"stringValue": ?("(?:[^"\\]|\\.)*")', re.ASCII
+)
+
+
+@cache
+def _recorded_texts() -> dict[str, list[str]]:
+    found: dict[str, dict[str, None]] = {}
+    for path in sorted((ROOT / "tests" / "data").rglob("*.jsonl.gz")):
+        for name, text in set(_TEXT.findall(gzip.decompress(path.read_bytes()))):
+            found.setdefault(name.decode(), {})[json.loads(text)] = None
+    return {name: sorted(texts) for name, texts in found.items()}
+
+
+def recorded_texts(*names: str) -> list[str]:
+    """The distinct values of these attributes in all recordings, those of the zoo too."""
+    return [text for name in names for text in _recorded_texts().get(name, ()) if text]

@@ -19,7 +19,7 @@ _CALL = re.compile(r"(\w+)\(([^()]*)\)")
 _VERB = re.compile(r"([^:]+)(:[a-z]+)", re.IGNORECASE)
 _TURN = re.compile(r"[a-z][A-Z]|[A-Z][a-z]")
 # Words with digits that no rule below would leave alone.
-_WORDS = word_set(
+WORDS = word_set(
     "s3 ec2 k8s i18n l10n a11y p2p b2b b2c c2c mp3 "
     "mp4 md5 h2 h3 es6 r2 d3 ga4 sha256 sha512 base64 "
     "x509 log4j utf8 h264 h265 iso8601 2fa 3ds"
@@ -38,7 +38,7 @@ def _is_word(token: str, before: str) -> bool:
     if not token:
         return True
     lower = token.lower()
-    if lower in _WORDS or _VERSION.fullmatch(token):
+    if lower in WORDS or _VERSION.fullmatch(token):
         return True
     if not any(character.isdigit() for character in token):
         return not _is_random(token)

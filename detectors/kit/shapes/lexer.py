@@ -58,7 +58,7 @@ _DIALECTS = {
     "sqlite": _MSSQL,
     **dict.fromkeys(("oracle", "oracle.db"), Dialect(q_quotes=True)),
 }
-_NAMED = frozenset((
+NAMED = frozenset((
     *_DIALECTS, "postgresql", "cockroachdb", "db2", "ibm.db2", "redshift", "aws.redshift", "h2",
     "hsqldb", "derby", "trino", "cassandra",
 ))  # fmt: skip
@@ -79,7 +79,7 @@ _KINDS = {
 }
 
 # After these words a sign belongs to the number that follows it.
-_BEFORE_OPERAND = word_set(
+BEFORE_OPERAND = word_set(
     "SELECT WHERE AND OR NOT BETWEEN IN LIKE LIMIT OFFSET THEN ELSE WHEN CASE VALUES SET BY "
     "HAVING ON RETURNING INTERVAL DISTINCT ALL AS DEFAULT TOP FETCH NEXT"
 )
@@ -88,7 +88,7 @@ _BEFORE_OPERAND = word_set(
 def dialect_of(text: str, system: str | None) -> Dialect:
     """The dialect of a statement; for an unknown system what the text itself gives away."""
     name = (system or "").lower()
-    if name in _NAMED:
+    if name in NAMED:
         dialect = _DIALECTS.get(name, _STANDARD)
     else:
         dialect = Dialect(backslash="\\'" in text, text_in_double_quotes="`" in text)
@@ -172,7 +172,7 @@ def _is_unary(before: Token | None) -> bool:
     if before is None or before.kind == NUMBER:
         return True
     if before.kind == WORD:
-        return before.upper in _BEFORE_OPERAND
+        return before.upper in BEFORE_OPERAND
     return before.kind == SYMBOL and before.text not in (")", "]")
 
 

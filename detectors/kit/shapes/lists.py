@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from detectors.kit.shapes.lexer import PARAM, SYMBOL, VALUES, WORD, Token
 
-_CONSTANTS = frozenset(
+CONSTANTS = frozenset(
     ("NULL", "TRUE", "FALSE", "DEFAULT", "DATE", "TIME", "TIMESTAMP", "INTERVAL", "ROW")
 )
 _CLOSER = {"(": ")", "[": "]"}
@@ -45,7 +45,7 @@ def _group(tokens: list[Token], start: int, *, whole: bool) -> _Group:
             empty = False
         elif token.kind != SYMBOL:
             empty = False
-            plain = plain and (in_type or token.upper in _CONSTANTS)
+            plain = plain and (in_type or token.upper in CONSTANTS)
         elif text in "([":
             depth += 1
             plain = plain and depth <= _DEEPEST

@@ -11,7 +11,7 @@ __all__ = ["UrlShape", "template_path"]
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.\-]*://", re.IGNORECASE)
 _INDEX = re.compile(r"\[\d+\]")
-_PAGING = frozenset(
+PAGING = frozenset(
     [
         "page",
         "offset",
@@ -59,7 +59,7 @@ _PAGING = frozenset(
         "ending_before",
     ]
 )
-_HEALTH = frozenset(
+HEALTH = frozenset(
     [
         "health",
         "healthz",
@@ -129,7 +129,7 @@ def _mask_query(query: str) -> tuple[str, list[str], bool]:
         keys[_INDEX.sub("[]", key)] = None
         values.append(value)
     template = "&".join(key if key == "{}" else key + "={}" for key in sorted(keys))
-    paged = any(key.lower() in _PAGING for key in keys)
+    paged = any(key.lower() in PAGING for key in keys)
     return template, values, paged
 
 
@@ -144,7 +144,7 @@ def template_path(path_or_url: str) -> UrlShape:
     host, path, query = _split(path_or_url)
     template, ids, paged = _mask_path(path)
     last = template.rstrip("/").rpartition("/")[2].lower()
-    health = not ids and (last in _HEALTH or _GRPC_HEALTH in template.lower())
+    health = not ids and (last in HEALTH or _GRPC_HEALTH in template.lower())
     has_query = bool(query)
     if has_query:
         keys, values, query_paged = _mask_query(query)

@@ -9,16 +9,16 @@ use std::ops::Range;
 
 use xxhash_rust::xxh3::{xxh3_128_with_seed, xxh3_64};
 
+use crate::answers::{Answers, Key};
 use crate::columns::{Batch, Group, Row, RESOURCE};
-use crate::general::{Generals, Holed};
-use crate::known::{Hashed, HashedMap, Known};
+use crate::form::Own;
+use crate::known::{Hashed, HashedMap};
 use crate::schema::Schema;
 use crate::span::{big_endian, link, Span};
 use crate::tables::Tables;
 use crate::telling;
 use crate::wire::{Read, Reader, Unusual};
 
-const MOST_KNOWN: usize = 32_768;
 const MOST_RESOURCES: usize = 4_096;
 const MOST_TEXTS: usize = 100_000;
 
@@ -44,11 +44,26 @@ pub type Place = Range<usize>;
 
 /// A span that has to be classified.
 pub struct Question {
-    key: u128,
-    /// the span
+    key: Key,
+    /// rows that wait for the answer, the first of them that of the span itself
+    rows: Vec<Waiting>,
+}
+
+impl Question {
+    /// The span.
+    #[must_use]
+    pub fn span(&self) -> &Place {
+        &self.rows[0].span
+    }
+}
+
+/// A row that waits for an answer.
+pub struct Waiting {
+    /// number of the row
+    pub row: u32,
+    /// its span
     pub span: Place,
-    /// when an answer for many is wanted: masked key, and the numbers that were taken out
-    pub general: Option<(u128, Vec<String>)>,
+    own: Own,
 }
 
 /// What Python has to be asked after a walk.
@@ -56,8 +71,6 @@ pub struct Question {
 pub struct Asked {
     /// distinct spans to classify
     pub facets: Vec<Question>,
-    /// rows that wait for them: row, number in `facets`
-    pub waiting: Vec<(u32, usize)>,
     /// rows whose columns the reference has to tell
     pub odd: Vec<(u32, Place)>,
     /// resources by key
@@ -68,7 +81,6 @@ pub struct Asked {
     pub texts: Vec<String>,
     groups: Vec<(usize, u128, u128)>,
     by_key: HashedMap<u128, usize>,
-    masked: HashSet<u128, BuildHasherDefault<Hashed>>,
 }
 
 /// Decodes one body after the other; what it learnt outlives them.
@@ -79,12 +91,10 @@ pub struct Decoder {
     seed: u64,
     /// rows so far
     pub batch: Batch,
-    known: Known,
+    answers: Answers,
     resources: HashedMap<u128, [u64; RESOURCE.len()]>,
     scopes: HashedMap<u128, u64>,
     texts: HashSet<u64, BuildHasherDefault<Hashed>>,
-    generals: Generals,
-    scratch: Vec<u8>,
 }
 
 /// One body on its way through.
@@ -101,7 +111,7 @@ impl Decoder {
     #[must_use]
     pub fn new(tables: Tables, schema: Schema, seed: u64) -> Self {
         Self {
-            known: Known::new(tables.facets.len(), MOST_KNOWN),
+            answers: Answers::new(&tables, seed),
             tables,
             schema,
             seed,
@@ -109,15 +119,12 @@ impl Decoder {
             resources: HashedMap::default(),
             scopes: HashedMap::default(),
             texts: HashSet::default(),
-            generals: Generals::default(),
-            scratch: Vec::new(),
         }
     }
 
     /// Forgets all codes: the texts behind them are about to be forgotten.
     pub fn forget(&mut self) {
-        self.known.clear();
-        self.generals.clear();
+        self.answers.clear();
         self.resources.clear();
         self.scopes.clear();
         self.texts.clear();
@@ -256,42 +263,42 @@ impl Decoder {
         {
             asked.odd.push((row, place(body, content)));
         }
-        self.scratch.clear();
-        telling::key(span, &self.tables, &mut self.scratch);
-        let key = xxh3_128_with_seed(&self.scratch, self.seed);
-        if self.known.append(key, &mut self.batch.facets) {
-            return Ok(());
+        if let Some((key, own)) = self
+            .answers
+            .append(span, &self.tables, &mut self.batch.facets)
+        {
+            let width = self.tables.facets.len();
+            self.batch.facets.resize((row as usize + 1) * width, 0);
+            let span = place(body, content);
+            asked.wait(key, Waiting { row, span, own });
         }
-        let mut runs = Vec::new();
-        self.scratch.clear();
-        telling::masked_key(span, &self.tables, &mut self.scratch, &mut runs);
-        let masked = xxh3_128_with_seed(&self.scratch, self.seed);
-        if !runs.is_empty() && self.generals.append(masked, &runs, &mut self.batch.facets) {
-            return Ok(());
-        }
-        let wanted = !runs.is_empty() && self.generals.is_open(masked);
-        let width = self.tables.facets.len();
-        self.batch.facets.resize((row as usize + 1) * width, 0);
-        let general = wanted.then_some((masked, runs));
-        asked.wait(row, key, place(body, content), general);
         Ok(())
     }
 
-    /// Takes the facets of all of `Asked::facets`, one after the other.
-    pub fn classified(&mut self, asked: &Asked, facets: &[u64]) {
-        let width = self.tables.facets.len();
-        for (question, row) in asked.facets.iter().zip(facets.chunks(width)) {
-            self.known.insert(question.key, row);
+    /// Takes an answer; the rows that need one of their own all the same.
+    pub fn classified<'q>(&mut self, question: &'q Question, facets: &[u64]) -> Vec<&'q Waiting> {
+        let mut left = Vec::new();
+        let mut told = Vec::with_capacity(facets.len() + 1);
+        for (number, waiting) in question.rows.iter().enumerate() {
+            if number == 0 {
+                self.answers.learn(question.key, &waiting.own, facets);
+                self.tell(waiting.row, facets);
+                continue;
+            }
+            told.clear();
+            if self.answers.known(question.key, &waiting.own, &mut told) {
+                self.tell(waiting.row, &told);
+            } else {
+                left.push(waiting);
+            }
         }
-        for &(row, number) in &asked.waiting {
-            let (at, from) = (row as usize * width, number * width);
-            self.batch.facets[at..at + width].copy_from_slice(&facets[from..from + width]);
-        }
+        left
     }
 
-    /// Takes an answer for many spans, or that there is none.
-    pub fn generalised(&mut self, key: u128, facets: &[u64], holed: Option<Vec<(usize, Holed)>>) {
-        self.generals.insert(key, facets, holed);
+    /// Takes the facets of a row.
+    pub fn tell(&mut self, row: u32, facets: &[u64]) {
+        let at = row as usize * facets.len();
+        self.batch.facets[at..at + facets.len()].copy_from_slice(facets);
     }
 
     /// Takes the codes of a resource.
@@ -316,18 +323,16 @@ impl Decoder {
 }
 
 impl Asked {
-    fn wait(&mut self, row: u32, key: u128, span: Place, general: Option<(u128, Vec<&str>)>) {
-        let Self { facets, masked, .. } = self;
-        let number = *self.by_key.entry(key).or_insert_with(|| {
-            // One of them is enough to know whether there is an answer for many.
-            let general = general.filter(|(key, _)| masked.insert(*key));
-            let owned =
-                |(key, runs): (_, Vec<&str>)| (key, runs.iter().map(|r| (*r).into()).collect());
-            let general = general.map(owned);
-            facets.push(Question { key, span, general });
-            facets.len() - 1
-        });
-        self.waiting.push((row, number));
+    fn wait(&mut self, key: Key, waiting: Waiting) {
+        let (Key::Exact(number) | Key::Form(number)) = key;
+        let place = *self.by_key.entry(number).or_insert(self.facets.len());
+        match self.facets.get_mut(place) {
+            Some(question) => question.rows.push(waiting),
+            None => self.facets.push(Question {
+                key,
+                rows: vec![waiting],
+            }),
+        }
     }
 }
 

@@ -28,6 +28,24 @@ impl Hasher for Hashed {
 /// A map whose keys are hashes.
 pub type HashedMap<K, V> = HashMap<K, V, BuildHasherDefault<Hashed>>;
 
+/// Tells keys that come again from those that come once, for most of them.
+pub struct Seen(Vec<u64>);
+
+impl Seen {
+    /// Remembers as many keys, a power of two, as long as no other takes their place.
+    #[must_use]
+    pub fn new(size: usize) -> Self {
+        Self(vec![0; size])
+    }
+
+    /// Whether a key was here not long ago.
+    pub fn again(&mut self, key: u128) -> bool {
+        let mark = (key >> 64) as u64;
+        let place = key as usize & (self.0.len() - 1);
+        std::mem::replace(&mut self.0[place], mark) == mark
+    }
+}
+
 #[derive(Default)]
 struct Generation {
     places: HashedMap<u128, usize>,
@@ -89,6 +107,17 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_that_come_again_are_seen() {
+        let mut seen = Seen::new(4);
+        let key = |n: u128| n << 64 | n;
+        assert!(!seen.again(key(1)));
+        assert!(!seen.again(key(2)));
+        assert!(seen.again(key(1)));
+        assert!(!seen.again(key(5)));
+        assert!(!seen.again(key(1)));
+    }
 
     #[test]
     fn rows_in_use_stay_and_the_rest_is_bounded() {

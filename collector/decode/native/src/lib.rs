@@ -2,20 +2,40 @@
 //!
 //! `decoder` walks the bytes of a request: `wire` reads fields, `schema` passes over what is not
 //! wanted, `span` reads spans, `telling` their attributes, `values` single values. Rows gather in
-//! `columns` and leave through `arrow`. What texts mean (statements, URLs, commands) is told by
-//! Python, once per pattern, and remembered in `known` and, for spans that differ in numbers, `general`; `python` is the door between the two.
+//! `columns` and leave through `arrow`. What a span is (a statement, a request, a command) is told by
+//! Python, once per pattern, and remembered in `answers`: in `known`, and in `forms` for all spans
+//! that differ in what is only hashed. `form` writes what those have in common, by `url`, `ids`,
+//! `command`, `document` and, for SQL, `lexer`, `lists` and `statement`. `python` is the door between
+//! the two, `given` what comes through it at the start.
 //! A body that is not plain protobuf is left to the reference, so errors are the reference's too.
 
+/// Goes up whenever Python and this have to change together: what is handed over, asked or answered.
+pub const INTERFACE: u32 = 2;
+
+pub mod answers;
 pub mod arrow;
 pub mod columns;
+pub mod command;
 pub mod decoder;
-pub mod general;
+pub mod document;
+pub mod form;
+pub mod forms;
+#[cfg(feature = "python")]
+mod given;
+pub mod ids;
 pub mod known;
+pub mod lexer;
+pub mod lists;
+#[cfg(feature = "python")]
+mod probe;
 #[cfg(feature = "python")]
 mod python;
 pub mod schema;
 pub mod span;
+pub mod statement;
 pub mod tables;
 pub mod telling;
+pub mod url;
 pub mod values;
 pub mod wire;
+pub mod words;

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use crate::general::Open;
+use crate::words::Lexicon;
 
 /// Number of an attribute name that is read.
 pub type Name = u16;
@@ -101,6 +101,39 @@ pub struct PathNames {
     pub urls: [Name; 2],
 }
 
+/// What tells which kind a span is of, and where classifiers read on.
+#[derive(Debug)]
+pub struct Reads {
+    /// presence: noise of a framework
+    pub noise: Vec<Name>,
+    /// text: a database
+    pub systems: Vec<Name>,
+    /// presence: messaging
+    pub messages: Vec<Name>,
+    /// presence: RPC
+    pub rpc: Vec<Name>,
+    /// of RPC
+    pub rpc_method: Vec<Name>,
+    /// text: HTTP
+    pub methods: Vec<Name>,
+    /// statements, the first that is not empty
+    pub statements: Vec<Name>,
+    /// bind values, the first that counts as true
+    pub parameters: Vec<Name>,
+    /// what bind values in attributes of their own begin with
+    pub parameter_prefix: Vec<u8>,
+    /// keys of caches, before that of the command
+    pub keys: Vec<Name>,
+    /// the operation of a database
+    pub operation: Vec<Name>,
+    /// how long a pipeline is
+    pub length: Vec<Name>,
+    /// URLs and paths, which tell nothing of databases
+    pub urls: Vec<Name>,
+    /// ports beside addresses
+    pub ports: Vec<Name>,
+}
+
 /// All that Python says of attributes and columns.
 #[derive(Debug)]
 pub struct Tables {
@@ -116,8 +149,6 @@ pub struct Tables {
     pub extras: Vec<Vec<Name>>,
     /// by name: whether classification does not look at it
     pub ignored: Vec<bool>,
-    /// by name: what of its text may have numbers taken out
-    pub open: Vec<Open>,
     /// whose presence makes a SERVER span one whose route is known
     pub route: Name,
     /// all that classification looks at then
@@ -130,6 +161,12 @@ pub struct Tables {
     pub statuses: Vec<Name>,
     /// where paths stand
     pub path: PathNames,
+    /// by kind of span
+    pub reads: Reads,
+    /// what shapes look at
+    pub lexicon: Lexicon,
+    /// places among the facets of what forms leave out
+    pub own: [usize; 4],
     /// names of gRPC status codes
     pub grpc: HashMap<String, i64>,
     /// kind of a SERVER span

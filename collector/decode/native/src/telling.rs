@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use crate::decoder::code;
-use crate::general::{mask, Open};
 use crate::span::{Attribute, Span};
 use crate::tables::{Extra, Name, Tables, BY_PREFIX};
 use crate::values::{
@@ -68,7 +67,8 @@ pub fn extras<'a>(
                 Some(Value::Text(route)) if !route.is_empty() => route,
                 _ => return Err(Odd),
             };
-            if let Some(entity) = entity_of(&path, route) {
+            let plain = route.replace("(.:format)", "");
+            if let Some(entity) = entity_behind(&path, after_parameter(&plain)) {
                 tell(Extra::Entity, Column::Number(code(&entity)));
             }
         }
@@ -128,12 +128,13 @@ fn error_type<'a>(
 }
 
 /// Whether only the path of a request is its own: classification does not look at it.
-fn is_routed(span: &Span, tables: &Tables) -> bool {
+#[must_use]
+pub fn is_routed(span: &Span, tables: &Tables) -> bool {
     span.kind == tables.server && span.get(tables.route).is_some()
 }
 
 /// Path and query of a request, whichever attributes carry them; the longer of two.
-fn path_of<'a>(span: &Span<'a>, tables: &Tables) -> Told<Cow<'a, str>> {
+pub fn path_of<'a>(span: &Span<'a>, tables: &Tables) -> Told<Cow<'a, str>> {
     let names = &tables.path;
     let text = |name: Name| -> Told<&'a str> {
         match span.get(name) {
@@ -167,10 +168,13 @@ fn path_of<'a>(span: &Span<'a>, tables: &Tables) -> Told<Cow<'a, str>> {
 }
 
 /// Which thing a request is about, as `detectors/kit/shapes/entity.py` tells it.
-fn entity_of<'a>(path: &'a str, route: &str) -> Option<Cow<'a, str>> {
+///
+/// `after`: how many segments follow the last parameter; None when there is none.
+#[must_use]
+pub fn entity_behind(path: &str, after: Option<usize>) -> Option<Cow<'_, str>> {
     let whole = path.split_once('#').map_or(path, |(whole, _)| whole);
     let (bare, query) = whole.split_once('?').unwrap_or((whole, ""));
-    let Some(after) = after_parameter(route) else {
+    let Some(after) = after else {
         return (!query.is_empty()).then_some(Cow::Borrowed(whole));
     };
     let segments: Vec<&str> = bare.split('/').filter(|s| !s.is_empty()).collect();
@@ -180,81 +184,48 @@ fn entity_of<'a>(path: &'a str, route: &str) -> Option<Cow<'a, str>> {
     (!entity.is_empty()).then_some(Cow::Owned(entity))
 }
 
-/// How many segments follow the last parameter of a route; None when it has none.
-fn after_parameter(route: &str) -> Option<usize> {
-    let plain = route.replace("(.:format)", "");
-    let segments = plain.trim_matches(['^', '$']).split('/');
+/// How many segments follow the last parameter of a route or template; None when it has none.
+#[must_use]
+pub fn after_parameter(template: &str) -> Option<usize> {
+    let segments = template.trim_matches(['^', '$']).split('/');
     let mut filled = segments.filter(|s| !s.is_empty()).rev();
     filled.position(|s| s.starts_with(':') || s.contains(|c| "{}<>[]()*".contains(c)))
 }
 
-/// What takes the parts of a key.
-trait Sink<'a> {
-    fn bytes(&mut self, bytes: &[u8]);
-    fn text(&mut self, text: &'a str, open: Open);
-}
-
-/// Takes everything as it is.
-struct Exact<'t>(&'t mut Vec<u8>);
-
-impl<'a> Sink<'a> for Exact<'_> {
-    #[inline]
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
-    }
-
-    #[inline]
-    fn text(&mut self, text: &'a str, _: Open) {
-        self.0.extend_from_slice(text.as_bytes());
-    }
-}
-
-/// Takes numbers out.
-struct Masked<'t, 'a>(&'t mut Vec<u8>, &'t mut Vec<&'a str>);
-
-impl<'a> Sink<'a> for Masked<'_, 'a> {
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
-    }
-
-    fn text(&mut self, text: &'a str, open: Open) {
-        mask(text, open, self.0, self.1);
-    }
-}
-
 /// Writes what a classification depends on. Equal bytes mean equal facets, never the reverse.
 pub fn key(span: &Span, tables: &Tables, target: &mut Vec<u8>) {
-    write_key(span, tables, &mut Exact(target));
-}
-
-/// Likewise, without the numbers that make no other pattern; those are collected.
-pub fn masked_key<'a>(
-    span: &Span<'a>,
-    tables: &Tables,
-    target: &mut Vec<u8>,
-    runs: &mut Vec<&'a str>,
-) {
-    write_key(span, tables, &mut Masked(target, runs));
-}
-
-fn write_key<'a>(span: &Span<'a>, tables: &Tables, target: &mut impl Sink<'a>) {
-    write_text(target, span.name, Open::Closed);
-    target.bytes(&span.kind.to_ne_bytes());
+    write_text(target, span.name);
+    target.extend(span.kind.to_ne_bytes());
     if is_routed(span, tables) {
-        write_of(span, tables, &tables.routed, target);
+        write_of(span, &tables.routed, target);
         return;
     }
     for attribute in &span.attributes {
         if attribute.name == BY_PREFIX || !tables.ignored[usize::from(attribute.name)] {
-            write_attribute(target, attribute, tables);
+            write_attribute(target, attribute);
         }
     }
-    if span.kind != tables.server && span.first_present(&tables.peers).is_none() {
-        write_of(span, tables, &tables.addresses, target);
-    }
+    write_addresses(span, tables, target);
     let mut statuses = tables.statuses.iter().filter_map(|&name| span.get(name));
     if statuses.any(may_be_missing) {
-        write_of(span, tables, &tables.statuses, target);
+        write_of(span, &tables.statuses, target);
+    }
+}
+
+/// Writes addresses where nothing else names the other side.
+pub fn write_addresses(span: &Span, tables: &Tables, target: &mut Vec<u8>) {
+    if span.kind != tables.server && span.first_present(&tables.peers).is_none() {
+        write_of(span, &tables.addresses, target);
+    }
+}
+
+/// Writes all that tells the other side. A port alone tells nothing: of clients it is any number.
+pub fn write_peers(span: &Span, tables: &Tables, target: &mut Vec<u8>) {
+    let before = target.len();
+    write_of(span, &tables.peers, target);
+    write_addresses(span, tables, target);
+    if target.len() > before {
+        write_of(span, &tables.reads.ports, target);
     }
 }
 
@@ -268,47 +239,46 @@ fn may_be_missing(status: Value) -> bool {
     }
 }
 
-fn write_of<'a>(span: &Span<'a>, tables: &Tables, names: &[Name], target: &mut impl Sink<'a>) {
+/// Writes those of some attributes that are there.
+pub fn write_of(span: &Span, names: &[Name], target: &mut Vec<u8>) {
     for &name in names {
         if let Some(value) = span.get(name) {
             let key = b"";
-            write_attribute(target, &Attribute { name, key, value }, tables);
+            write_attribute(target, &Attribute { name, key, value });
         }
     }
 }
 
-fn write_attribute<'a>(target: &mut impl Sink<'a>, attribute: &Attribute<'a>, tables: &Tables) {
-    target.bytes(&attribute.name.to_ne_bytes());
-    let mut open = Open::Closed;
+/// Writes an attribute.
+pub fn write_attribute(target: &mut Vec<u8>, attribute: &Attribute) {
+    target.extend(attribute.name.to_ne_bytes());
     if attribute.name == BY_PREFIX {
-        target.bytes(&(attribute.key.len() as u32).to_ne_bytes());
-        target.bytes(attribute.key);
-    } else {
-        open = tables.open[usize::from(attribute.name)];
+        target.extend((attribute.key.len() as u32).to_ne_bytes());
+        target.extend(attribute.key);
     }
     match attribute.value {
         Value::Text(text) => {
-            target.bytes(&[0]);
-            write_text(target, text, open);
+            target.push(0);
+            write_text(target, text);
         }
-        Value::Flag(said) => target.bytes(&[1, u8::from(said)]),
+        Value::Flag(said) => target.extend([1, u8::from(said)]),
         Value::Int(number) => {
-            target.bytes(&[2]);
-            target.bytes(&number.to_ne_bytes());
+            target.push(2);
+            target.extend(number.to_ne_bytes());
         }
         Value::Double(number) => {
-            target.bytes(&[3]);
-            target.bytes(&number.to_bits().to_ne_bytes());
+            target.push(3);
+            target.extend(number.to_bits().to_ne_bytes());
         }
         Value::Other(content) => {
-            target.bytes(&[4]);
-            target.bytes(&(content.len() as u32).to_ne_bytes());
-            target.bytes(content);
+            target.push(4);
+            target.extend((content.len() as u32).to_ne_bytes());
+            target.extend(content);
         }
     }
 }
 
-fn write_text<'a>(target: &mut impl Sink<'a>, text: &'a str, open: Open) {
-    target.bytes(&(text.len() as u32).to_ne_bytes());
-    target.text(text, open);
+fn write_text(target: &mut Vec<u8>, text: &str) {
+    target.extend((text.len() as u32).to_ne_bytes());
+    target.extend(text.as_bytes());
 }
