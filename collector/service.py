@@ -175,7 +175,12 @@ class Service:
                 log.exception("a judgement failed")
 
     def _tick(self) -> None:
+        self._flush()
         self._detector.tick(time.time())
+
+    def _flush(self) -> None:
+        if self._intake is not None:
+            self._intake.flush()
 
     def _judge_news(self) -> None:
         """Judges when facts came, and now and then when none did: findings have to resolve."""
@@ -229,6 +234,7 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(self._worker, self._snapshot)
 
     def _snapshot(self) -> Snapshot:
+        self._flush()
         self._count()
         window = self._detector.window
         queued = self._forwarder.queued_bytes if self._forwarder else 0
@@ -277,6 +283,7 @@ class Service:
         self._store.close()
 
     def _finish(self) -> None:
+        self._flush()
         self._detector.drain(time.time())
         self._judge()
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from collector.cli import common
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable
 
 
 def serve(
@@ -65,6 +69,16 @@ def serve(
 
     try:
         service = Service(load(config, os.environ, flags))
-        asyncio.run(service.run(announce))
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(service.run(announce))
     except (StartError, StateError) as error:
         raise common.UsageError(str(error)) from None
+
+
+def _loop_factory() -> Callable[[], AbstractEventLoop] | None:
+    """uvloop where it runs, else asyncio's own loop."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        return None
+    return new_event_loop

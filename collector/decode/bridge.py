@@ -25,7 +25,7 @@ from collector.decode.calls import PEER_ADDRESSES, PEER_NAMES, STATUS_NAMES
 from collector.decode.classify import CODED, TELLING_OF_ROUTED, Coded, is_routed, own_of_routed
 from collector.decode.facets import SERVER
 from collector.decode.lexicon import OWN, lexicon, reads
-from collector.decode.model import Decoded, DecodeOptions, Part
+from collector.decode.model import Counts, DecodeOptions, Decoder, Part
 from collector.decode.protobuf import ProtobufDecoder, attributes_of, part_of
 from collector.decode.rows import SpanRows
 from collector.decode.telling import GRPC_CODES, Told, tell
@@ -55,11 +55,8 @@ _ENCODINGS = {
 }
 
 
-class NativeDecoder:
-    """Decodes bodies one after the other; its caches outlive them. Not for two threads at once.
-
-    Raises ValueError for a column that the native decoder does not know.
-    """
+class NativeDecoder(Decoder):
+    """The native decoder; raises ValueError for a column that it does not know."""
 
     name = "native"
 
@@ -70,23 +67,31 @@ class NativeDecoder:
         self._native = spanlint_native.Decoder(_tables(rows), _Answers(rows), seed)
         self._texts = texts
         self._generation = texts.generation
-        self.left_to_reference = 0
 
-    def __call__(self, body: bytes) -> Decoded:
-        """Spans of one ExportTraceServiceRequest; raises MalformedInput when it is none."""
+    def feed(self, body: bytes) -> Counts:
+        """Adds the spans of an ExportTraceServiceRequest; raises MalformedInput if it is none."""
         if self._generation != self._texts.generation:
             self._native.forget()
             self._generation = self._texts.generation
         counts = self._native.feed(body)
         if counts is None:
             self.left_to_reference += 1
-            return self._reference(body)
-        _, rejected, repaired = counts
-        return Decoded(
-            pl.DataFrame(self._native.take()),
+            return self._reference.feed(body)
+        accepted, rejected, repaired = counts
+        return Counts(
+            accepted,
             _counted(spanlint_native.REJECTED, rejected),
             _counted(spanlint_native.REPAIRED, repaired),
         )
+
+    def take(self) -> pl.DataFrame:
+        """All spans since the last call; those that the reference had to read come last."""
+        frame = pl.DataFrame(self._native.take())
+        rest = self._reference.take()
+        return pl.concat([frame, rest]) if rest.height else frame
+
+    def __len__(self) -> int:
+        return len(self._native) + len(self._reference)
 
 
 def _counted(reasons: list[str], counts: list[int]) -> dict[str, int]:

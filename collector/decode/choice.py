@@ -8,9 +8,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Protocol
 
-from collector.decode.model import Decoded, DecodeOptions
+from collector.decode.model import DecodeOptions, Decoder
 from collector.decode.protobuf import ProtobufDecoder
 from detectors.kit.knobs import SettingsError
 from detectors.kit.texts import Texts
@@ -20,22 +19,6 @@ log = logging.getLogger(__name__)
 NATIVE, REFERENCE = "native", "reference"
 INTERFACE = 2
 """What both sides have to speak; `native/src/lib.rs` has the other half."""
-
-
-class Decoder(Protocol):
-    """Decodes bodies one after the other, in one thread at a time."""
-
-    @property
-    def name(self) -> str:
-        """`native` or `reference`."""
-
-    @property
-    def left_to_reference(self) -> int:
-        """Bodies so far that only the reference could read."""
-
-    def __call__(self, body: bytes) -> Decoded:
-        """Spans of one ExportTraceServiceRequest; raises MalformedInput when it is none."""
-
 
 Maker = Callable[[Texts, DecodeOptions | None], Decoder]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -46,12 +47,21 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
-    """Spans of one body.
+class Counts:
+    """What became of the spans of one body.
 
-    frame: the columns of `SPAN_SCHEMA`. rejected: spans left out, by reason. repaired: spans kept
-    after a repair, by reason; `invalid_utf8` counts the body once.
+    rejected: spans left out, by reason. repaired: spans kept after a repair, by reason;
+    `invalid_utf8` counts the body once.
     """
+
+    accepted: int
+    rejected: dict[str, int] = field(default_factory=dict)
+    repaired: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Spans of one body: a frame with the columns of `SPAN_SCHEMA`, and its counts."""
 
     frame: pl.DataFrame
     rejected: dict[str, int] = field(default_factory=dict)
@@ -61,3 +71,32 @@ class Decoded:
     def accepted(self) -> int:
         """Number of spans in the frame."""
         return self.frame.height
+
+
+class Decoder(ABC):
+    """Takes bodies one after the other, and gives their spans as one frame when asked.
+
+    A frame costs the same for eight spans as for thousands, so a busy receiver feeds many bodies
+    before it takes. Caches outlive bodies. Not for two threads at once.
+    """
+
+    name = "reference"
+    left_to_reference = 0
+    """Bodies so far that only the reference could read."""
+
+    @abstractmethod
+    def feed(self, body: bytes) -> Counts:
+        """Adds the spans of a request; raises MalformedInput, and adds none, when it is none."""
+
+    @abstractmethod
+    def take(self) -> pl.DataFrame:
+        """All spans since the last call: the columns of `SPAN_SCHEMA`."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Spans that `take` would give."""
+
+    def __call__(self, body: bytes) -> Decoded:
+        """Spans of one request alone; raises MalformedInput when it is none."""
+        counts = self.feed(body)
+        return Decoded(self.take(), counts.rejected, counts.repaired)

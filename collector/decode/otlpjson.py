@@ -18,12 +18,14 @@ import msgspec
 from collector.decode.attributes import MAX_VALUE_CHARS, Attributes, Wanted
 from collector.decode.errors import MalformedInput
 from collector.decode.mending import mended_json
-from collector.decode.model import Part
+from collector.decode.model import Counts, Decoder, Part
 from collector.decode.rows import SpanRows
 from detectors.kit.columns import KINDS, STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import polars as pl
 
     from collector.decode.model import Decoded, DecodeOptions
     from detectors.kit.texts import Texts
@@ -111,14 +113,14 @@ class _Document(_Traces):
 _decoder = msgspec.json.Decoder(_Document, strict=False)
 
 
-class JsonDecoder:
-    """Decodes bodies one after the other; its caches outlive them."""
+class JsonDecoder(Decoder):
+    """OTLP/JSON to span columns."""
 
     def __init__(self, texts: Texts, options: DecodeOptions | None = None) -> None:
         self.rows = SpanRows(texts, options)
 
-    def __call__(self, body: bytes) -> Decoded:
-        """Spans of one request; raises MalformedInput when it is no OTLP/JSON."""
+    def feed(self, body: bytes) -> Counts:
+        """Adds the spans of one request; raises MalformedInput when it is no OTLP/JSON."""
         rows = self.rows
         try:
             document = _parsed(body)
@@ -139,7 +141,14 @@ class JsonDecoder:
                 rows.scope((scope.name if scope else None) or "")
                 for span in scope_spans.spans or ():
                     rows.add(_part(span, rows.wanted))
-        return rows.take()
+        return rows.counts()
+
+    def take(self) -> pl.DataFrame:
+        """All spans since the last call."""
+        return self.rows.take()
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
 
 def decode_traces(body: bytes, texts: Texts, options: DecodeOptions | None = None) -> Decoded:

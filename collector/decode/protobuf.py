@@ -14,11 +14,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from collector.decode.attributes import MAX_VALUE_CHARS, Attributes, Wanted
 from collector.decode.errors import MalformedInput
 from collector.decode.mending import mended_protobuf
-from collector.decode.model import Part
+from collector.decode.model import Counts, Decoder, Part
 from collector.decode.rows import SpanRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import polars as pl
 
     from collector.decode.model import Decoded, DecodeOptions
     from detectors.kit.texts import Texts
@@ -26,17 +28,14 @@ if TYPE_CHECKING:
 _ERROR = 2
 
 
-class ProtobufDecoder:
-    """Decodes bodies one after the other; its caches outlive them."""
-
-    name = "reference"
-    left_to_reference = 0
+class ProtobufDecoder(Decoder):
+    """The reference decoder."""
 
     def __init__(self, texts: Texts, options: DecodeOptions | None = None) -> None:
         self.rows = SpanRows(texts, options)
 
-    def __call__(self, body: bytes) -> Decoded:
-        """Spans of one ExportTraceServiceRequest; raises MalformedInput when it is none."""
+    def feed(self, body: bytes) -> Counts:
+        """Adds the spans of an ExportTraceServiceRequest; raises MalformedInput if it is none."""
         rows = self.rows
         try:
             request = _parsed(body)
@@ -49,7 +48,14 @@ class ProtobufDecoder:
                 rows.scope(scope_spans.scope.name)
                 for span in scope_spans.spans:
                     rows.add(part_of(span, rows.wanted))
-        return rows.take()
+        return rows.counts()
+
+    def take(self) -> pl.DataFrame:
+        """All spans since the last call."""
+        return self.rows.take()
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
 
 def decode_traces(body: bytes, texts: Texts, options: DecodeOptions | None = None) -> Decoded:

@@ -13,7 +13,7 @@ import polars as pl
 
 from collector.decode.attributes import RESOURCE_NAMES, Wanted, actor_names, first, text
 from collector.decode.classify import Classifier
-from collector.decode.model import Decoded, DecodeOptions, Part
+from collector.decode.model import Counts, DecodeOptions, Part
 from collector.decode.telling import MAX_NS, tell
 from detectors.kit.columns import KINDS, SPAN_SCHEMA, STATUSES, UNKNOWN_SERVICE
 from detectors.kit.texts import Texts
@@ -25,7 +25,7 @@ _HAS_REMOTE, _IS_REMOTE = 1 << 8, 1 << 9  # opentelemetry/proto/trace/v1: SpanFl
 
 
 class SpanRows:
-    """Collects the rows of one body and makes them a frame.
+    """Collects the rows of bodies and makes them a frame.
 
     One for a decoder's life: caches outlive bodies. Not for two threads at once.
     """
@@ -37,6 +37,7 @@ class SpanRows:
         self.wanted = Wanted(self.actors)
         self.classify = Classifier(texts, self.actors)
         self._rows: list[tuple[Any, ...]] = []
+        self._counted = 0
         self._rejected: Counter[str] = Counter()
         self._repaired: Counter[str] = Counter()
         self._resource: tuple[Any, ...] = ()
@@ -142,18 +143,25 @@ class SpanRows:
             return None
         return int.from_bytes(parent)
 
-    def take(self) -> Decoded:
-        """The frame of all rows since the last call, and what was rejected and repaired."""
-        rows, self._rows = self._rows, []
+    def counts(self) -> Counts:
+        """What became of the spans since the last call."""
+        accepted, self._counted = len(self._rows) - self._counted, len(self._rows)
         rejected, self._rejected = dict(self._rejected), Counter()
         repaired, self._repaired = dict(self._repaired), Counter()
+        return Counts(accepted, rejected, repaired)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def take(self) -> pl.DataFrame:
+        """The frame of all rows since the last call."""
+        rows, self._rows, self._counted = self._rows, [], 0
         columns: Iterable[tuple[Any, ...]] = zip(*rows, strict=True) if rows else ()
         series = [
             _series(name, dtype, values)
             for (name, dtype), values in zip(SPAN_SCHEMA.items(), columns, strict=False)
         ]
-        frame = pl.DataFrame(series) if rows else pl.DataFrame(schema=SPAN_SCHEMA)
-        return Decoded(frame, rejected, repaired)
+        return pl.DataFrame(series) if rows else pl.DataFrame(schema=SPAN_SCHEMA)
 
 
 def _instance(resource: Mapping[str, Any]) -> str | None:

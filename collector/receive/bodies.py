@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from isal import isal_zlib
 
 from collector.decode.errors import MalformedInput
-from collector.decode.model import Decoded
+from collector.decode.model import Counts, Decoder
 
 _GZIP_BITS, _ZLIB_BITS, _RAW_BITS = 31, 15, -15
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -90,9 +89,9 @@ def _inflate(body: bytes, bits: int, limit: int) -> bytes:
         raise malformed(f"cannot decompress: {error}") from None
 
 
-def decode(decoder: Callable[[bytes], Decoded], body: bytes) -> Decoded:
-    """The spans of a body; raises Refusal when it cannot be parsed."""
+def feed(decoder: Decoder, body: bytes) -> Counts:
+    """Decodes a body; raises Refusal when it cannot be parsed."""
     try:
-        return decoder(body)
+        return decoder.feed(body)
     except MalformedInput as error:
         raise malformed(error.message) from None

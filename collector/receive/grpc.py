@@ -19,6 +19,14 @@ SERVICES: dict[str, Signal] = {
     "opentelemetry.proto.collector.logs.v1.LogsService": "logs",
 }
 
+_WHOLE = (
+    ("grpc.http2.max_frame_size", 1 << 20),
+    ("grpc.http2.lookahead_bytes", 1 << 20),
+    ("grpc.http2.bdp_probe", 0),
+)
+"""A request comes in one piece: frames of 16 KiB and a window that grows by pings cost twice as
+much to receive."""
+
 
 def otlp_server(intake: Intake, max_body_bytes: int) -> grpc.aio.Server:
     """A server without a port yet; a larger message is refused by gRPC before it is read."""
@@ -26,6 +34,7 @@ def otlp_server(intake: Intake, max_body_bytes: int) -> grpc.aio.Server:
         options=[
             ("grpc.max_receive_message_length", max_body_bytes),
             ("grpc.so_reuseport", 0),  # a taken port is an error, not a second listener
+            *_WHOLE,
         ]
     )
     for service, signal in SERVICES.items():
