@@ -20,10 +20,11 @@ from collector.decode.choice import make_decoder
 from collector.decode.model import Counts, DecodeOptions, Decoder
 from collector.decode.otlpjson import JsonDecoder
 from collector.detect import Detector
-from collector.forward import Forwarder, Parcel
+from collector.forward import Forwarder
 from collector.receive.bodies import Refusal, feed, inflate, overloaded
 from collector.settings import Settings
 from collector.store import Counters
+from collector.upstream import Parcel
 from detectors.kit.texts import Texts
 
 log = logging.getLogger(__name__)

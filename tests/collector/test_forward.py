@@ -18,8 +18,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collector import forward
-from collector.forward import Forwarder, Parcel, as_protobuf, retry_after_s
+from collector.forward import Forwarder
 from collector.store import Counters, Store
+from collector.upstream import Failed, Parcel, as_protobuf, retry_after_s
 from support.otlp import as_json
 from support.running import PROTOBUF, Running, as_if_now, running, until
 from support.sketch import Case, Line, request
@@ -265,7 +266,7 @@ def test_a_sender_outlives_what_nobody_thought_of(caplog: pytest.LogCaptureFixtu
 def test_json_that_is_none_is_dropped_not_sent() -> None:
     parcel = Parcel("logs", b'{"resourceLogs": 5}', json=True, encoding="")
 
-    with pytest.raises(forward._Failed, match="unreadable"):
+    with pytest.raises(Failed, match="unreadable"):
         as_protobuf(parcel)
 
 
