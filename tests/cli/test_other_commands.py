@@ -95,7 +95,7 @@ def test_doctor_without_spans_is_not_green(tmp_path: Path) -> None:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    heavy = ("polars", "numpy", "fastapi", "grpc", "uvicorn", "msgspec", "sqlparse", "httpx")
+    heavy = ("polars", "numpy", "fastapi", "grpc", "uvicorn", "msgspec", "httpx")
     program = (
         "import sys; sys.argv = ['spanlint', '--help']\n"
         "from collector.cli.main import main\n"

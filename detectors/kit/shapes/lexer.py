@@ -1,9 +1,9 @@
 """SQL text to tokens, with every value masked.
 
-The work is done by sqlparse's lexer with a table of our own: sqlparse's default table knows one
-dialect, leaks the rest of a literal that was cut off in its middle, and calls `"users"` a literal
-everywhere. Patterns are possessive and unterminated literals and comments run to the end of the
-text, so the time is linear in its length.
+One regular expression for each dialect, whose alternatives are the kinds of tokens. Patterns are
+possessive, and unterminated literals and comments run to the end of the text, so the time is linear
+in its length. (sqlparse's lexer tries its table pattern by pattern at each place, eight times as
+long; its own table knows one dialect and calls `"users"` a literal everywhere.)
 """
 
 from __future__ import annotations
@@ -13,9 +13,6 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
-from sqlparse import tokens as T  # noqa: N812 - as sqlparse itself does
-from sqlparse.lexer import Lexer
-
 from detectors.kit.shapes.words import word_set
 
 SPACE, WORD, QUOTED, VALUE, NUMBER, PARAM, SYMBOL, COMMENT = range(8)
@@ -23,17 +20,16 @@ VALUES = frozenset((VALUE, NUMBER, PARAM))
 
 
 class Token(NamedTuple):
-    """One token: its kind, its text with values masked, as written, and whether space precedes."""
+    """One token: its kind, its text with values masked, as written, and whether space precedes.
+
+    `upper` is the upper-case word or the symbol, empty for everything else.
+    """
 
     kind: int
     text: str
     raw: str
     spaced: bool
-
-    @property
-    def upper(self) -> str:
-        """The upper-case word or the symbol; empty for everything else."""
-        return self.text.upper() if self.kind in (WORD, SYMBOL) else ""
+    upper: str = ""
 
 
 class Dialect(NamedTuple):
@@ -63,20 +59,6 @@ NAMED = frozenset((
     "hsqldb", "derby", "trino", "cassandra",
 ))  # fmt: skip
 _ANSI_QUOTES = re.compile(r'\b(?:FROM|JOIN|INTO|UPDATE)\s+"', re.IGNORECASE)
-
-_KINDS = {
-    T.Whitespace: SPACE,
-    T.Comment: COMMENT,
-    T.Name: WORD,
-    T.String.Symbol: QUOTED,
-    T.String.Single: VALUE,
-    T.Number: NUMBER,
-    T.Name.Placeholder: PARAM,
-    T.Operator: SYMBOL,
-    T.Literal: VALUE,  # what newer lexers find before the table is asked: $$dollar quotes$$
-    T.Comment.Multiline: COMMENT,
-    T.Comment.Multiline.Hint: COMMENT,
-}
 
 # After these words a sign belongs to the number that follows it.
 BEFORE_OPERAND = word_set(
@@ -119,14 +101,18 @@ _PARAM = (
 )
 _Q_QUOTE = (
     r"n?q'(?:\[[\s\S]*?(?:\]'|\Z)|\{[\s\S]*?(?:\}'|\Z)|\([\s\S]*?(?:\)'|\Z)|<[\s\S]*?(?:>'|\Z)"
-    r"|([^\s\w])[\s\S]*?(?:\1'|\Z))"
+    r"|(?P<q>[^\s\w])[\s\S]*?(?:(?P=q)'|\Z))"
 )
 _SYMBOL = r"::|:=|<=>|<=|>=|<>|!=|\|\||->>|->|!~\*?|~\*?"
 
 
+# The tag of a dollar quote ends it in the same case only.
+_DOLLAR_QUOTE = r"(?P<tag>\$(?:[^\W\d]\w*)?\$)(?:[\s\S]*?(?-i:(?P=tag))|[\s\S]*+)"
+
+
 @cache
-def _lexer(dialect: Dialect) -> Lexer:
-    """sqlparse's lexer with the table of one dialect."""
+def _scan(dialect: Dialect) -> tuple[re.Pattern[str], tuple[int, ...]]:
+    """What matches one token of a dialect, any, and its kind by the number of the group."""
     single = _quoted("'", backslash=dialect.backslash)
     double = _quoted('"', backslash=dialect.text_in_double_quotes)
     hashes = "" if dialect.hash_comment else r"(?:#[\w$]++)*+"
@@ -138,30 +124,32 @@ def _lexer(dialect: Dialect) -> Lexer:
     )
     # MySQL wants a space behind the dashes: `5--3` is a sum.
     dash = r"--(?:(?=\s|#|/\*|--)[^\r\n]*|\Z)" if dialect.hash_comment else r"--[^\r\n]*"
+    comment = rf"{dash}|/\*[\s\S]*?(?:\*/|\Z)"
     table = [
-        (r"\s+", T.Whitespace),
+        (SPACE, r"\s+"),
         # A word before a quote may be the prefix of a literal: E'…', N'…', U&"…".
-        (rf"{prefix}[^\W\d][\w$]*+{hashes}(?!'|&['\"])", T.Name),
-        (r"[,()=;*]", T.Operator),
-        (_PARAM, T.Name.Placeholder),
-        (_NUMBER, T.Number),
-        (_Q_QUOTE if dialect.q_quotes else r"(?!)", T.String.Single),
-        (r"e" + _quoted("'", backslash=True), T.String.Single),
-        (r"(?:[nbxr]|u&|_[a-z]\w*)?" + single, T.String.Single),
-        (double, T.String.Single if dialect.text_in_double_quotes else T.String.Symbol),
-        (r"u&" + _quoted('"', backslash=False), T.String.Symbol),
-        (_quoted("`", backslash=False), T.String.Symbol),
-        (rf"{dash}|/\*[\s\S]*?(?:\*/|\Z)", T.Comment),
-        (r"#[^\r\n]*" if dialect.hash_comment else r"(?!)", T.Comment),
-        (brackets, T.String.Symbol),
-        (r"(\$(?:[^\W\d]\w*)?\$)[\s\S]*?(?:\1|\Z)", T.String.Single),
-        (rf"{prefix}\w[\w$]*+{hashes}", T.Name),
-        (rf"{_SYMBOL}|[\s\S]", T.Operator),
+        (WORD, rf"{prefix}[^\W\d][\w$]*+{hashes}(?!'|&['\"])"),
+        (SYMBOL, r"[,()=;*]|\.(?!\d)"),
+        (VALUE if dialect.text_in_double_quotes else QUOTED, double),
+        (PARAM, _PARAM),
+        (NUMBER, _NUMBER),
+        (VALUE, _Q_QUOTE if dialect.q_quotes else r"(?!)"),
+        (VALUE, r"e" + _quoted("'", backslash=True)),
+        (VALUE, r"(?:[nbxr]|u&|_[a-z]\w*)?" + single),
+        (QUOTED, r"u&" + _quoted('"', backslash=False)),
+        (QUOTED, _quoted("`", backslash=False)),
+        (COMMENT, rf"{comment}|#[^\r\n]*" if dialect.hash_comment else comment),
+        (QUOTED, brackets),
+        (VALUE, _DOLLAR_QUOTE),
+        (WORD, rf"{prefix}\w[\w$]*+{hashes}"),
+        (SYMBOL, rf"{_SYMBOL}|[\s\S]"),
     ]
-    lexer = Lexer()
-    lexer.clear()
-    lexer.set_SQL_REGEX(table)
-    return lexer
+    pattern = "|".join(f"(?P<token_{n}>{rx})" for n, (_, rx) in enumerate(table))
+    scan = re.compile(pattern, re.IGNORECASE)
+    kinds = [SYMBOL] * (scan.groups + 1)
+    for number, (kind, _) in enumerate(table):
+        kinds[scan.groupindex[f"token_{number}"]] = kind
+    return scan, tuple(kinds)
 
 
 def _is_unary(before: Token | None) -> bool:
@@ -181,11 +169,12 @@ def lex(text: str, system: str | None) -> Iterator[Token]:
     spaced = False
     before: Token | None = None  # the last token that counts
     sign: Token | None = None  # a sign held back until it is known what it belongs to
-    for ttype, raw in _lexer(dialect_of(text, system)).get_tokens(text):
-        kind = _KINDS.get(ttype, SYMBOL)
+    scan, kinds = _scan(dialect_of(text, system))
+    for match in scan.finditer(text):
+        kind, raw = kinds[match.lastindex or 0], match[0]
         if sign is not None:
             if kind == NUMBER and _is_unary(before):
-                raw, spaced = sign.raw + raw, sign.spaced  # noqa: PLW2901
+                raw, spaced = sign.raw + raw, sign.spaced
             else:
                 yield sign
                 before = sign
@@ -194,7 +183,12 @@ def lex(text: str, system: str | None) -> Iterator[Token]:
             yield Token(kind, raw, raw, spaced)
             spaced = True
             continue
-        token = Token(kind, "?" if kind in VALUES else raw, raw, spaced)
+        if kind == WORD:
+            token = Token(kind, raw, raw, spaced, raw.upper())
+        elif kind == SYMBOL:
+            token = Token(kind, raw, raw, spaced, raw)
+        else:
+            token = Token(kind, raw if kind == QUOTED else "?", raw, spaced)
         spaced = False
         if kind == SYMBOL and raw in "+-":
             sign = token

@@ -84,7 +84,7 @@ def _bracketed(opener: Token, *, spaced: bool) -> list[Token]:
     return [
         opener._replace(spaced=spaced),
         _MARK,
-        Token(SYMBOL, closer, closer, spaced=False),
+        Token(SYMBOL, closer, closer, False, closer),
     ]
 
 

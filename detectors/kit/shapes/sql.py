@@ -52,7 +52,7 @@ def _mask_names(tokens: list[Token]) -> list[Token]:
         len(tokens),
     )
     masked = [
-        token._replace(kind=PARAM, text="?", raw="?")
+        token._replace(kind=PARAM, text="?", raw="?", upper="")
         if token.kind in (WORD, QUOTED) and any(c.isdigit() for c in token.text)
         else token
         for token in tokens[:end]
