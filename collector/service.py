@@ -223,7 +223,7 @@ class Service:
         present |= {f"seconds:{k}": v for k, v in detector.stage_seconds.items()}
         present |= {f"runs:{k}": v for k, v in detector.stage_runs.items()}
         if self._intake is not None:
-            present["left_to_reference"] = self._intake.decoder.left_to_reference
+            present["left_to_reference"] = self._intake.left_to_reference
         for key, value in present.items():
             name, labels = _counter_of(key)
             self._counters.add(name, labels, value - self._counted.get(key, 0))

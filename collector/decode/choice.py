@@ -1,4 +1,4 @@
-"""Which decoder is used for protobuf: the native one where it is built, else the reference.
+"""Which decoder is used: the native one where it is built, else the reference.
 
 Both give the same spans (`tests/decode/test_native.py`); they differ in speed alone.
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 
 from collector.decode.model import DecodeOptions, Decoder
+from collector.decode.otlpjson import JsonDecoder
 from collector.decode.protobuf import ProtobufDecoder
 from detectors.kit.knobs import SettingsError
 from detectors.kit.texts import Texts
@@ -17,7 +18,7 @@ from detectors.kit.texts import Texts
 log = logging.getLogger(__name__)
 
 NATIVE, REFERENCE = "native", "reference"
-INTERFACE = 2
+INTERFACE = 3
 """What both sides have to speak; `native/src/lib.rs` has the other half."""
 
 Maker = Callable[[Texts, DecodeOptions | None], Decoder]
@@ -66,3 +67,13 @@ def make_decoder(texts: Texts, options: DecodeOptions | None = None) -> Decoder:
     if wanted == NATIVE:
         raise SettingsError(f"decoder: native cannot be had: {reason}")
     return ProtobufDecoder(texts, options)
+
+
+def make_json_decoder(texts: Texts, options: DecodeOptions | None, protobuf: Decoder) -> Decoder:
+    """The decoder of OTLP/JSON that goes with one of protobuf, which it feeds where that pays."""
+    reference = JsonDecoder(texts, options)
+    if protobuf.name != NATIVE:
+        return reference
+    from collector.decode.bridge import NativeJsonDecoder
+
+    return NativeJsonDecoder(protobuf, reference)

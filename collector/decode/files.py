@@ -19,12 +19,11 @@ from typing import IO, TYPE_CHECKING, Any
 import zstandard
 from isal import igzip, isal_zlib
 
-from collector.decode.choice import make_decoder
+from collector.decode.choice import make_decoder, make_json_decoder
 from collector.decode.errors import BrokenFile, MalformedInput
-from collector.decode.otlpjson import JsonDecoder
 
 if TYPE_CHECKING:
-    from collector.decode.model import Decoded, DecodeOptions
+    from collector.decode.model import Decoded, DecodeOptions, Decoder
     from detectors.kit.texts import Texts
 
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
@@ -100,8 +99,8 @@ def read_files(
 
 class _Decoders:
     def __init__(self, texts: Texts, options: DecodeOptions | None) -> None:
-        self.json = JsonDecoder(texts, options)
         self.protobuf = make_decoder(texts, options)
+        self.json = make_json_decoder(texts, options, self.protobuf)
 
 
 class _Counted(io.RawIOBase):
@@ -243,7 +242,7 @@ class _Content:
             raise self.broken(at, error.message) from None
 
 
-def _json(content: _Content, decoder: JsonDecoder) -> Iterator[Decoded]:
+def _json(content: _Content, decoder: Decoder) -> Iterator[Decoded]:
     """A request a line; when the first line is no whole document, all of it is one."""
     first = True
     while line := content.line():

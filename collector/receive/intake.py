@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from math import floor
 from typing import Literal
 
-from collector.decode.choice import make_decoder
+from collector.decode.choice import make_decoder, make_json_decoder
 from collector.decode.model import Counts, DecodeOptions, Decoder
-from collector.decode.otlpjson import JsonDecoder
 from collector.detect import Detector
 from collector.forward import Forwarder
 from collector.receive.bodies import Refusal, feed, inflate, overloaded
@@ -77,7 +76,7 @@ class Intake:
         self.decoder = make_decoder(texts, options)
         self._decoders: dict[bool, Decoder] = {
             False: self.decoder,
-            True: JsonDecoder(texts, options),
+            True: make_json_decoder(texts, options, self.decoder),
         }
         self._waiting: deque[_Request] = deque()
         self._decoding = False
@@ -94,6 +93,11 @@ class Intake:
         if self._forwarder is not None:
             self._forwarder.offer(Parcel(signal, body, json=json, encoding=encoding))
         return taken
+
+    @property
+    def left_to_reference(self) -> int:
+        """Requests so far that only the reference decoder could read."""
+        return sum(decoder.left_to_reference for decoder in self._decoders.values())
 
     def refused(self, signal: Signal, refusal: Refusal) -> None:
         """Counts a request that is refused, whoever refused it."""
@@ -131,8 +135,9 @@ class Intake:
                     request = self._waiting.popleft()
                     size += len(request.body)
                     outcomes.append((request, self._outcome(request)))
-            self._count([found for _, found in outcomes if isinstance(found, Counts)])
-            self._decoded_rows = sum(map(len, self._decoders.values()))
+            taken = [found for _, found in outcomes if isinstance(found, Counts)]
+            self._count(taken)
+            self._decoded_rows += sum(counts.accepted for counts in taken)
             if self._decoded_rows >= _FRAME_ROWS:
                 self.flush()
         except Exception:

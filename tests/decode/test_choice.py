@@ -43,7 +43,7 @@ def test_an_extension_of_another_version_is_refused_where_it_is_asked_for(
 ) -> None:
     _installed(monkeypatch, None)
 
-    with pytest.raises(SettingsError, match="interface 1, not 2"):
+    with pytest.raises(SettingsError, match=f"interface 1, not {INTERFACE}"):
         make_decoder(Texts(), DecodeOptions(decoder="native"))
 
 

@@ -7,10 +7,11 @@
 //! that differ in what is only hashed. `form` writes what those have in common, by `url`, `ids`,
 //! `command`, `document` and, for SQL, `lexer`, `lists` and `statement`. `python` is the door between
 //! the two, `given` what comes through it at the start.
+//! `transcode` makes plain protobuf of OTLP/JSON, which `json` reads.
 //! A body that is not plain protobuf is left to the reference, so errors are the reference's too.
 
 /// Goes up whenever Python and this have to change together: what is handed over, asked or answered.
-pub const INTERFACE: u32 = 2;
+pub const INTERFACE: u32 = 3;
 
 pub mod answers;
 pub mod arrow;
@@ -23,6 +24,7 @@ pub mod forms;
 #[cfg(feature = "python")]
 mod given;
 pub mod ids;
+pub mod json;
 pub mod known;
 pub mod lexer;
 pub mod lists;
@@ -35,6 +37,7 @@ pub mod span;
 pub mod statement;
 pub mod tables;
 pub mod telling;
+pub mod transcode;
 pub mod url;
 pub mod values;
 pub mod wire;

@@ -151,6 +151,14 @@ impl PyBatch {
     }
 }
 
+/// OTLP/JSON as OTLP protobuf, as far as it is decoded; None when only the reference can read it.
+#[pyfunction]
+fn transcoded<'py>(body: &Bound<'py, PyBytes>) -> Option<Bound<'py, PyBytes>> {
+    let (py, content) = (body.py(), body.as_bytes());
+    let found = py.detach(|| crate::transcode::transcoded(content))?;
+    Some(PyBytes::new(py, &found))
+}
+
 /// The stable 64-bit code of a text, never 0.
 #[pyfunction]
 fn code(text: &str) -> u64 {
@@ -160,7 +168,7 @@ fn code(text: &str) -> u64 {
 #[pymodule]
 mod spanlint_native {
     #[pymodule_export]
-    use super::{code, PyBatch, PyDecoder};
+    use super::{code, transcoded, PyBatch, PyDecoder};
 
     #[pymodule_export]
     use crate::probe::Shapes;
