@@ -28,8 +28,8 @@ route:
           receiver: nobody
 
 inhibit_rules:
-  # No news of an operation that has a critical finding already.
-  - source_matchers: [alertname =~ "Spanlint.+", severity = critical]
+  # No news of an operation that has a critical finding already (labels that neither has are equal).
+  - source_matchers: [alertname =~ "Spanlint.+", severity = critical, family =~ ".+"]
     target_matchers: [alertname =~ "Spanlint.+", severity =~ "warning|info"]
     equal: [service_name, operation, family]
   # During a cascade, what its callers repeat or cache is not the problem.

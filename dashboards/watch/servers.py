@@ -23,7 +23,8 @@ from dashboards import alerts, recording
 from dashboards.common import REPOSITORY
 from dashboards.prometheus import as_groups
 
-SCRAPE_S = 1
+SCRAPE_S = 2
+"""Often, and long enough for a busy machine to answer in: a scrape may not take longer."""
 _POLL_S = 0.25
 
 Notice = dict[str, Any]
@@ -112,8 +113,15 @@ def alertmanager(folder: Path, webhook: str, port: int = 0) -> Iterator[str]:
         },
         "receivers": [{"name": "inbox", "webhook_configs": [{"url": webhook}]}],
     }
+    with alertmanager_with(folder, yaml.safe_dump(config), port) as at:
+        yield at
+
+
+@contextmanager
+def alertmanager_with(folder: Path, config: str, port: int = 0) -> Iterator[str]:
+    """An Alertmanager of that configuration; gives host:port."""
     path = folder / "alertmanager.yaml"
-    path.write_text(yaml.safe_dump(config))
+    path.write_text(config)
     at = f"127.0.0.1:{port or free_port()}"
     flags = [
         f"--config.file={path}",
@@ -132,18 +140,28 @@ def prometheus(  # noqa: PLR0913 - where, whom, how often
     alertmanager_at: str,
     *,
     port: int = 0,
+    every_s: int = SCRAPE_S,
     hold: str = "2s",
     keep: str = "3s",
+    names: Mapping[str, str] | None = None,
 ) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes spanlint every second, with all our rules, hurried."""
+    """A Prometheus that scrapes spanlint again and again, with all our rules, hurried.
+
+    names: what addresses on loopback are called, as instances and as servers that are called.
+    """
     rules = as_groups((*recording.GROUPS, *alerts.groups()), REPOSITORY)
     (folder / "rules.yaml").write_text(yaml.safe_dump(hurried(rules, hold, keep)))
-    every = f"{SCRAPE_S}s"
+    every = f"{every_s}s"
     config = {
         "global": {"scrape_interval": every, "evaluation_interval": every},
         "rule_files": [str(folder / "rules.yaml")],
         "scrape_configs": [
-            {"job_name": "spanlint", "static_configs": [{"targets": list(targets)}]}
+            {
+                "job_name": "spanlint",
+                "static_configs": [{"targets": list(targets)}],
+                "relabel_configs": _named("__address__", "instance", names or {}),
+                "metric_relabel_configs": _named("server", "server", names or {}),
+            }
         ],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager_at]}]}]},
     }
@@ -159,6 +177,18 @@ def prometheus(  # noqa: PLR0913 - where, whom, how often
     ]
     with _running("prometheus", flags, folder / "prometheus.log", at):
         yield Prometheus(f"http://{at}")
+
+
+def _named(source: str, target: str, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "source_labels": [source],
+            "regex": address.replace(".", r"\."),
+            "target_label": target,
+            "replacement": name,
+        }
+        for address, name in names.items()
+    ]
 
 
 @contextmanager
