@@ -66,18 +66,22 @@ TO_SERVICE = Link(
 )
 
 
-def explore(title: str, source: str) -> Link:
+def explore(title: str, source: str, **how: str) -> Link:
     """The trace of an exemplar in Explore, with the tracing data source of that variable."""
     pane = {
         "datasource": f"${{{source}}}",
-        "queries": [{"refId": "A", "queryType": "traceql", "query": "${__value.raw}"}],
+        "queries": [{"refId": "A", "query": "${__value.raw}", **how}],
         "range": {"from": "now-24h", "to": "now"},
     }
     panes = json.dumps({"trace": pane}, separators=(",", ":"))
     return Link(title, f"/explore?schemaVersion=1&panes={panes}", new_tab=True)
 
 
-TRACES = (explore("Trace in Tempo", "tempo"), explore("Trace in Jaeger", "jaeger"))
+# Without a type of query Jaeger looks a trace up by its id.
+TRACES = (
+    explore("Trace in Tempo", "tempo", queryType="traceql"),
+    explore("Trace in Jaeger", "jaeger"),
+)
 
 MARKS = (
     Annotation(
@@ -95,6 +99,8 @@ MARKS = (
         "green",
     ),
 )
+
+WASTED = "Wasted"
 
 
 def distinct(metric: str, selector: str, *labels: str) -> str:
@@ -132,6 +138,7 @@ def findings_table(selector: str, title: str, description: str) -> Panel:
         width=24,
         height=10,
         join="fingerprint",
+        sort=WASTED,
         columns=(
             Column("severity", "Severity", width=90, colored=True),
             Column("code", "Rule", link=TO_DOCS, width=80),
@@ -139,7 +146,7 @@ def findings_table(selector: str, title: str, description: str) -> Panel:
             Column("service_name", "Service", link=TO_SERVICE, width=130),
             Column("operation", "Operation", width=220),
             Column("subject", "Subject"),
-            Column("Value #A", "Wasted in the horizon", "s", width=150),
+            Column("Value #A", WASTED, "s", width=110),
             Column("Value #B", "First seen", "dateTimeFromNow", width=130),
             Column("evidence", "Evidence", width=90),
             Column("fingerprint", "Finding", link=TO_FINDING, width=150),
@@ -158,12 +165,12 @@ def measured_table(selector: str, title: str, description: str) -> Panel:
         description,
         "table",
         (Query(detail, instant=True),),
-        width=8,
+        width=10,
         columns=(
             Column("code", "Rule", link=TO_DOCS, width=70),
-            Column("service_name", "Service", link=TO_SERVICE, width=90),
+            Column("service_name", "Service", link=TO_SERVICE, width=110),
             Column("operation", "Operation"),
-            Column("detail", "Number", width=140),
+            Column("detail", "Number", width=160),
             Column("Value", "Value", "short", width=80),
         ),
         empty="no finding in this selection",
@@ -180,6 +187,7 @@ def family_panels(letter: str, matcher: str, advice: str) -> tuple[Panel, ...]:
             f"Distinct findings of each rule. {advice}",
             "timeseries",
             (Query(f"count by (code) ({count})", "{{code}}"),),
+            width=7,
             stacked=True,
         ),
         Panel(
@@ -195,6 +203,7 @@ def family_panels(letter: str, matcher: str, advice: str) -> tuple[Panel, ...]:
                 ),
             ),
             unit="reqps",
+            width=7,
             links=TRACES,
         ),
         measured_table(

@@ -83,12 +83,52 @@ _NOW = Row(
 )
 
 
-_NAMED = (
-    'label_join(label_replace(label_replace({}, "source", "$1", "client", "(.*)"), '
-    '"target", "$1", "server", "(.*)"), "id", " → ", "client", "server")'
-)
 _CALLS = rate(f"{_GRAPH}_total", _EDGES, "client", "server")
 _FAILED = failed_share(_EDGES, "client", "server")
+_IN_ALL = rate(f"{_GRAPH}_total", _EDGES, "server")
+_FAILED_IN_ALL = failed_share(_EDGES, "server")
+_CALLERS = f"0 * {rate(f'{_GRAPH}_total', _EDGES, 'client')}"
+_ENTRIES = f'{RED}, service=~"$service"'
+_ENTERED = rate("traces_spanmetrics_calls_total", _ENTRIES, "service")
+_ENTRIES_FAILED = rate(
+    "traces_spanmetrics_calls_total", f'{_ENTRIES}, status_code="STATUS_CODE_ERROR"', "service"
+)
+_FAILED_ENTRIES = f"({_ENTRIES_FAILED} or 0 * {_ENTERED}) / ({_ENTERED} > 0)"
+_BAD_SHARE = r"(5|6|7|8|9|\\d\\d+)(\\.\\d+)? % failed"
+"""From 5 % on, as a text."""
+
+
+def _label(expr: str, name: str, text: str, source: str = "", pattern: str = "(.*)") -> str:
+    return f'label_replace({expr}, "{name}", "{text}", "{source}", "{pattern}")'
+
+
+def _drawn(calls: str, share: str, *names: str) -> str:
+    """A row for each thing of a graph: an edge or a node.
+
+    Grafana finds their texts and colour by the names of fields, which no transformation changes:
+    they are labels, made from values.
+    """
+    by = ", ".join(names)
+    main = f'count_values by ({by}) ("mainstat", round({calls}, 0.01))'
+    second = f'count_values by (id) ("secondarystat", round(100 * {share}, 0.1))'
+    main = _label(main, "mainstat", "$1 req/s", "mainstat")
+    second = _label(second, "secondarystat", "$1 % failed", "secondarystat")
+    both = f"{main} * on (id) group_left (secondarystat) {second}"
+    well = _label(both, "color", "green")
+    return _label(well, "color", "red", "secondarystat", _BAD_SHARE)
+
+
+def _edge(expr: str) -> str:
+    named = _label(_label(expr, "source", "$1", "client"), "target", "$1", "server")
+    return f'label_join({named}, "id", " → ", "client", "server")'
+
+
+def _node(entered: str, called: str) -> str:
+    """Services by their entries, what is not traced by its calls; each end of an edge is there."""
+    parts = ((entered, "service"), (called, "server"), (_CALLERS, "client"))
+    return f"({' or on (id) '.join(_label(expr, 'id', '$1', end) for expr, end in parts)})"
+
+
 _DEPENDS = Row(
     "Who depends on whom",
     (
@@ -98,19 +138,21 @@ _DEPENDS = Row(
             "edges to the service that has none behind it: that is where it began.",
             "nodeGraph",
             (
-                Query(_NAMED.format(_CALLS), instant=True),
-                Query(_NAMED.format(_FAILED), instant=True),
+                Query(
+                    _drawn(_edge(_CALLS), _edge(_FAILED), "id", "source", "target"), instant=True
+                ),
+                Query(
+                    _drawn(
+                        _node(f"({_ENTERED} > 0)", _IN_ALL),
+                        _node(_FAILED_ENTRIES, _FAILED_IN_ALL),
+                        "id",
+                    ),
+                    instant=True,
+                ),
             ),
             width=12,
-            height=14,
-            join="id",
-            columns=(
-                Column("id", "id"),
-                Column("source", "source"),
-                Column("target", "target"),
-                Column("Value #A", "mainstat", "reqps"),
-                Column("Value #B", "secondarystat", "percentunit"),
-            ),
+            height=16,
+            empty="no calls between services",
         ),
         Panel(
             "Edges",
@@ -126,7 +168,8 @@ _DEPENDS = Row(
                 ),
             ),
             width=12,
-            height=14,
+            height=16,
+            sort="Failed",
             columns=(
                 Column("client", "Caller"),
                 Column("server", "Dependency"),
@@ -135,6 +178,7 @@ _DEPENDS = Row(
                 Column("Value #C", "95th percentile", "s"),
             ),
             thresholds=_ERRORS,
+            empty="no calls between services",
         ),
     ),
 )

@@ -21,7 +21,7 @@ from dashboards.common import (
     findings_table,
     rate,
 )
-from dashboards.model import Color, Dashboard, Panel, Query, Row
+from dashboards.model import SEVERITIES, Color, Dashboard, Panel, Query, Row
 
 _GREEN_AT_0: tuple[tuple[float | None, Color], ...] = ((None, "green"), (1, "orange"))
 _RED_AT_1: tuple[tuple[float | None, Color], ...] = ((None, "green"), (1, "red"))
@@ -107,6 +107,7 @@ _TREND = Row(
             "timeseries",
             (Query(f"count by (severity) ({_SEVERITY})", "{{severity}}"),),
             stacked=True,
+            colors=SEVERITIES,
         ),
         Panel(
             "Findings by service",

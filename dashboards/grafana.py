@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from dashboards.model import (
+    SEVERITIES,
     WIDTH,
     Annotation,
     Column,
@@ -122,7 +123,7 @@ def _target(panel: Panel, query: Query, letter: str) -> Json:
         "range": not query.instant,
         "exemplar": query.exemplar,
         "editorMode": "code",
-        "format": "table" if panel.columns else "time_series",
+        "format": "table" if panel.kind in ("table", "nodeGraph") else "time_series",
     }
 
 
@@ -185,12 +186,11 @@ def _options(panel: Panel) -> Json:
                 "minVizHeight": 16,
             }
         case "table":
-            return {"showHeader": True, "cellHeight": "sm"}
+            # A join keeps no order, so that the table has to sort by itself.
+            order = [{"displayName": panel.sort, "desc": True}] if panel.sort else []
+            return {"showHeader": True, "cellHeight": "sm", "sortBy": order}
         case "nodeGraph":
-            return {
-                "edges": {"mainStatUnit": "reqps", "secondaryStatUnit": "percentunit"},
-                "nodes": {},
-            }
+            return {"edges": {}, "nodes": {}}
         case _:
             return {
                 "legend": {
@@ -214,11 +214,10 @@ def _transformations(panel: Panel) -> list[Json]:
     found = [joined] if len(panel.queries) > 1 else []
     names = [c.field for c in panel.columns]
     found.append({"id": "filterFieldsByName", "options": {"include": {"names": sorted(kept)}}})
-    renamed = {c.field: c.title for c in panel.columns} if panel.kind == "nodeGraph" else {}
     organize = {
         "indexByName": {name: place for place, name in enumerate(names)},
         "excludeByName": {},
-        "renameByName": renamed,
+        "renameByName": {},
     }
     return [*found, {"id": "organize", "options": organize}]
 
@@ -226,9 +225,13 @@ def _transformations(panel: Panel) -> list[Json]:
 def _overrides(panel: Panel) -> list[Json]:
     if panel.kind == "table":
         return [_override(c.field, _properties(c)) for c in panel.columns]
+    found = [
+        _override(name, {"color": {"mode": "fixed", "fixedColor": color}})
+        for name, color in panel.colors
+    ]
     if panel.links:
-        return [_override("trace_id", {"links": [_link(link) for link in panel.links]})]
-    return []
+        found.append(_override("trace_id", {"links": [_link(link) for link in panel.links]}))
+    return found
 
 
 def _override(name: str, properties: Json) -> Json:
@@ -256,9 +259,8 @@ def _properties(column: Column) -> Json:
 
 
 def _severities() -> Json:
-    colors = {"critical": "red", "warning": "orange", "info": "blue"}
     options = {
-        name: {"color": color, "index": index} for index, (name, color) in enumerate(colors.items())
+        name: {"color": color, "index": index} for index, (name, color) in enumerate(SEVERITIES)
     }
     return {"type": "value", "options": options}
 

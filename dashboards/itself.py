@@ -88,6 +88,7 @@ _INGEST = Row(
                 Query(rate("spanlint_spans_observed_total", PROCESS, _BY), "{{instance}} seen"),
             ),
             unit="cps",
+            width=6,
         ),
         Panel(
             "Refused",
@@ -103,6 +104,7 @@ _INGEST = Row(
             unit="reqps",
             stacked=True,
             empty="nothing refused",
+            width=6,
         ),
         Panel(
             "Spans left out or repaired",
@@ -121,6 +123,7 @@ _INGEST = Row(
             ),
             unit="cps",
             empty="nothing left out or repaired",
+            width=6,
         ),
         Panel(
             "Late, clamped, closed early",
@@ -136,6 +139,7 @@ _INGEST = Row(
                 ),
             ),
             unit="cps",
+            width=6,
         ),
     ),
 )
@@ -161,6 +165,7 @@ _QUEUES = Row(
             ),
             unit="percentunit",
             thresholds=_FULL,
+            width=6,
         ),
         Panel(
             "Open traces",
@@ -168,6 +173,7 @@ _QUEUES = Row(
             "growth without more traffic means that traces do not end.",
             "timeseries",
             (Query(f"sum by (instance) (spanlint_open_traces{{{PROCESS}}})", "{{instance}}"),),
+            width=6,
         ),
         Panel(
             "Resident memory",
@@ -175,6 +181,7 @@ _QUEUES = Row(
             "timeseries",
             (Query(f"process_resident_memory_bytes{{{PROCESS}}}", "{{instance}}"),),
             unit="bytes",
+            width=6,
         ),
         Panel(
             "Facts kept",
@@ -183,6 +190,7 @@ _QUEUES = Row(
             "timeseries",
             (Query(f"sum by (table) (spanlint_facts_rows{{{PROCESS}}})", "{{table}}"),),
             stacked=True,
+            width=6,
         ),
     ),
 )

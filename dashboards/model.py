@@ -15,6 +15,12 @@ Color = Literal["green", "yellow", "orange", "red", "blue", "text"]
 
 WIDTH = 24
 """Columns of Grafana's grid."""
+SEVERITIES: tuple[tuple[str, Color], ...] = (
+    ("critical", "red"),
+    ("warning", "orange"),
+    ("info", "blue"),
+)
+"""Severities of findings and their colours, everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,8 @@ class Panel:
 
     unit: Grafana's id of a unit. thresholds: (from value, color), the first from nothing. columns:
     of a table, in order; fields that are not among them are hidden. join: the field by which the
-    queries of a table are joined. empty: what to read when there is nothing.
+    queries of a table are joined. sort: heading of the column by which a table is sorted, the
+    largest first. colors: of series, by their names. empty: what to read when there is nothing.
     """
 
     title: str
@@ -73,6 +80,8 @@ class Panel:
     maximum: float | None = None
     columns: tuple[Column, ...] = ()
     join: str = ""
+    sort: str = ""
+    colors: tuple[tuple[str, Color], ...] = ()
     links: tuple[Link, ...] = ()
     empty: str = ""
 

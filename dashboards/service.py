@@ -34,8 +34,8 @@ _ERRORS: tuple[tuple[float | None, Color], ...] = ((None, "green"), (0.01, "oran
 
 
 def quantile(q: float, metric: str, selector: str, *by: str) -> str:
-    """A quantile of a histogram in seconds."""
-    return f"histogram_quantile({q}, {rate(f'{metric}_bucket', selector, 'le', *by)})"
+    """A quantile of a histogram in seconds; none where nothing happened."""
+    return f"histogram_quantile({q}, {rate(f'{metric}_bucket', selector, 'le', *by)}) >= 0"
 
 
 def failed_share(selector: str, *by: str) -> str:

@@ -26,8 +26,8 @@ FOLDER = ROOT / "dashboards" / "generated"
 BOARDS = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("grafana/*.json"))}
 BEYOND_THE_SCHEMA = {"titleFormat", "textFormat", "step", "useValueForTime", "definition"}
 """What Grafana reads and its published schema leaves out."""
-MADE = {"id", "source", "target", "service"}
-"""Labels that queries make with label_replace."""
+MADE = {"id", "source", "target", "service", "mainstat", "secondarystat", "color"}
+"""Labels that queries make with label_replace and count_values."""
 
 
 def panels() -> list[Any]:
