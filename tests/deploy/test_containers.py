@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import re
@@ -54,7 +55,8 @@ def test_all_that_is_copied_is_there_and_not_ignored(path: Path) -> None:
         if line.startswith("COPY ") and "--from" not in line:
             for source in line.split()[1:-1]:
                 assert (ROOT / source).exists(), source
-                assert f"!{source}" in let_in, source
+                folders = [Path(source), *Path(source).parents]
+                assert {f"!{folder}" for folder in folders} & let_in, source
 
 
 def test_compose_is_read_strictly_and_mounts_what_is_there() -> None:
@@ -94,18 +96,28 @@ def test_settings_of_compose_and_prometheus() -> None:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder that the image's first stage makes, by the same two commands."""
+    """The folder that the image's build stage makes, by the same two commands."""
     # Open to the user that it will run as, which pytest's folders are not.
     folder = Path(tempfile.mkdtemp(prefix="spanlint-image-"))
     folder.chmod(0o755)
     wheels = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
     subprocess.run([*pip, "wheel", "--no-deps", "-w", wheels, ROOT], check=True)
-    (wheel,) = wheels.glob("spanlint-*.whl")
     where = ["--target", folder, "-c", ROOT / "constraints.txt"]
-    subprocess.run([*pip, "install", *where, wheel], check=True)
+    subprocess.run([*pip, "install", *where, *wheels.glob("*.whl"), *native_wheels()], check=True)
     yield folder
     shutil.rmtree(folder)
+
+
+def native_wheels() -> list[Path]:
+    """The native decoder, where there is a Rust toolchain: `./dev setup` keeps what it built."""
+    stamp = ROOT / ".venv" / "native"
+    if not stamp.exists():
+        return []
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    found = list((caches / "spanlint" / "native" / stamp.read_text().strip()).glob("*.whl"))
+    assert len(found) == 1
+    return found
 
 
 def test_the_image_is_slim_and_starts_as_nobody(image: Path, tmp_path: Path) -> None:
@@ -129,7 +141,8 @@ def test_the_image_is_slim_and_starts_as_nobody(image: Path, tmp_path: Path) -> 
     try:
         ready = f"http://{admin}/readyz"
         backing.wait_until(lambda: _answers(ready), process, log)
-        assert httpx.get(f"http://{admin}/metrics").status_code == 200
+        decoder = "native" if native_wheels() else "reference"
+        assert f'decoder="{decoder}"' in httpx.get(f"http://{admin}/metrics").text
     finally:
         backing.stop(process, signal.SIGTERM)
     assert process.returncode == 0, log.read_text()
@@ -190,6 +203,51 @@ def test_ci_recipes_call_capture_with_options_that_exist(path: str) -> None:
     documented = documented.split("\n## ")[0]
     for option in re.findall(r"--[a-z-]+", ours[1]):
         assert f"`{option}`" in documented
+
+
+LIBRARY = """
+import sqlite3
+
+from opentelemetry import trace
+
+
+def test_books():
+    books = sqlite3.connect(":memory:").cursor()
+    books.execute("CREATE TABLE authors (id int, name text)")
+    for n in (10, 14, 18, 12):
+        with trace.get_tracer("t").start_as_current_span("GET /books", kind=trace.SpanKind.SERVER):
+            for i in range(n):
+                books.execute("SELECT name FROM authors WHERE id = ?", (i,)).fetchone()
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "report"),
+    [("ci/github-action.yaml", "spanlint.sarif"), ("ci/gitlab-ci.yaml", "spanlint.md")],
+)
+def test_the_command_of_a_ci_recipe_finds_what_the_tests_did(
+    path: str, report: str, tmp_path: Path
+) -> None:
+    """As the job runs it, on a library whose tests have an N+1: it fails, and its report says why."""
+    recipe = json.dumps(yaml.safe_load((DEPLOY / path).read_text()))
+    (command,) = re.findall(r'"(?:\S+/)?(spanlint capture [^"]*?)(?:\\n)?"', recipe)
+    (tmp_path / "test_books.py").write_text(LIBRARY)
+    programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": programs},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+    assert "N101" in (tmp_path / report).read_text()
+    if report.endswith("sarif"):
+        (run,) = json.loads((tmp_path / report).read_text())["runs"]
+        assert [r["ruleId"] for r in run["results"]] == ["N101"]
 
 
 def test_the_collectors_copy_is_not_sampled() -> None:
