@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks import sizing
 from benchmarks.figures import Figure, number
 from benchmarks.plot import bars
 
@@ -46,7 +47,8 @@ def write(figures: list[Figure], command: str, decoder: str) -> list[Path]:
     page = PAGE.read_text()
     pattern = re.compile(re.escape(_BEGIN) + ".*" + re.escape(_END), re.DOTALL)
     PAGE.write_text(pattern.sub(lambda _: "\n".join(parts), page))
-    return written
+    sizing.main()
+    return [*written, sizing.PAGE]
 
 
 def _head(command: str, decoder: str) -> str:
