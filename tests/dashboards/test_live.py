@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,7 +14,12 @@ import pytest
 from dashboards.catalogue import dashboards
 from dashboards.watch.questions import Question, filled, questions
 from dashboards.watch.servers import wait
+from support.playing import playing
 from support.watched import Watched, watched
+from zoo.forms.caches import zipf
+from zoo.forms.state import INSTANCES
+from zoo.model import Form, Part
+from zoo.world import Send, World, all_servers
 
 PATIENCE_S = 90
 LATER = {"Findings resolved"}
@@ -55,6 +61,37 @@ def test_exemplars_come_back_with_their_traces(running: Watched) -> None:
     known = {e["trace_id"] for f in answer for e in f["exemplars"]}
     assert re.fullmatch(r"[0-9a-f]{32}", labels["trace_id"])
     assert known
+
+
+def test_instances_behind_a_balancer_are_alerted_until_they_share_a_cache(
+    running: Watched, tmp_path: Path
+) -> None:
+    """S101, from real instances: three with a dictionary each, then three in front of Redis."""
+    operation = {"code": "S101", "service_name": "stock", "operation": "GET /products/{id}"}
+    otlp = running.served.otlp_http
+    with all_servers(tmp_path, broker=False) as shared:
+        with playing(instances("dict"), shared, tmp_path, otlp):
+            fired = running.inbox.wait_for("firing", PATIENCE_S, **operation)
+        with playing(instances("redis"), shared, tmp_path, otlp):
+            resolved = running.inbox.wait_for("resolved", 2 * PATIENCE_S, **operation)
+
+    assert fired
+    assert fired["labels"]["alertname"].startswith("SpanlintStateInOneProcess")
+    check_words("S101", fired)
+    assert resolved
+    assert resolved["fingerprint"] == fired["fingerprint"]
+
+
+def instances(routes: str) -> Form:
+    """Three instances that serve products, asked for each of them often."""
+    stock = Part("stock", f"state.{routes}", INSTANCES)
+    return Form(f"stock_{routes}", "bad", "", (stock,), steadily)
+
+
+def steadily(world: World) -> None:
+    """Each of some fifty products often enough to meet every instance, and again."""
+    ids = zipf(world, 200, distinct=45, skew=0.2)
+    world.send([Send("GET", f"/products/{i}") for i in ids], rate=50)
 
 
 SEEN = {

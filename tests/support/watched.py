@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -89,6 +90,7 @@ class Watched:
     prometheus: Prometheus
     inbox: Inbox
     good: bool = False
+    started: float = field(default_factory=time.time)
 
 
 @contextmanager
