@@ -23,13 +23,20 @@ from benchmarks import servers
 from benchmarks.bodies import SPANS_A_REQUEST, START_NS, Body, as_json, freshen, make_bodies
 from benchmarks.figures import BUDGETS, Figure
 from benchmarks.figures import Path as DecodePath
-from benchmarks.load import Request, over_grpc, over_http
+from benchmarks.load import CONNECTIONS, Request, over_grpc, over_http
 from benchmarks.servers import Server
 
 _SETTLED_S = 0.005
 _LONGEST_S = 30.0
 _OBSERVED = "spanlint_spans_observed_total"
 _SMALL = 8
+_SMALL_BODIES = 1_200
+SPANS_A_TURN = 100_000
+"""A turn has one judgement or two: as many spans as come between two at 20,000 a second."""
+SPANS_A_SLOW_TURN = 40_000
+"""Of JSON and of small requests, which take the sender longer; a judgement weighs more in them."""
+_CLIENTS = 32
+"""Connections that small requests come over: those who send eight spans at a time are many."""
 _COLLECTORS = ("otelcol", "otelcol-contrib")
 
 
@@ -63,27 +70,31 @@ class Sender:
 
     def make(self, variant: str) -> list[Request]:
         """Requests of a variant, new ones."""
-        self.round_ += 1
         return self.prepared[variant]()
 
-    def _fresh(self, bodies: list[Body]) -> list[tuple[bytes, int]]:
+    def _fresh(self, bodies: list[Body], spans: int) -> Iterator[tuple[bytes, int]]:
+        """At least so many spans, the bodies again and again, never the same twice."""
         shift = time.time_ns() - START_NS - 2_000_000_000
-        return [(freshen(body, self.round_, shift), body.spans) for body in bodies]
+        while spans > 0:
+            self.round_ += 1
+            for body in bodies:
+                if spans > 0:
+                    yield freshen(body, self.round_, shift), body.spans
+                spans -= body.spans
 
     def _plain(self) -> list[Request]:
-        return [Request(b, n) for b, n in self._fresh(self.bodies)]
+        return [Request(b, n) for b, n in self._fresh(self.bodies, SPANS_A_TURN)]
 
     def _gzip(self) -> list[Request]:
-        fresh = self._fresh(self.bodies)
+        fresh = self._fresh(self.bodies, SPANS_A_TURN)
         return [Request(gzip.compress(b, 6, mtime=0), n, "gzip") for b, n in fresh]
 
     def _json(self) -> list[Request]:
-        share = self.bodies[: max(8, len(self.bodies) // 5)]
-        fresh = self._fresh(share)
+        fresh = self._fresh(self.bodies, SPANS_A_SLOW_TURN)
         return [Request(as_json(b), n, kind="application/json") for b, n in fresh]
 
     def _small(self) -> list[Request]:
-        return [Request(b, n) for b, n in self._fresh(self.small)]
+        return [Request(b, n) for b, n in self._fresh(self.small, SPANS_A_SLOW_TURN)]
 
 
 def live_figures(
@@ -95,7 +106,7 @@ def live_figures(
     quick: bool = False,
 ) -> Iterator[Figure]:
     """CPU per accepted span of every server and kind of requests; `quick`: the usual one only."""
-    sender = Sender(bodies, make_bodies(max(200, len(bodies) * 6), _SMALL))
+    sender = Sender(bodies, make_bodies(_SMALL_BODIES, _SMALL))
     spent: dict[str, list[float]] = defaultdict(list)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spanlint-bench-")))
@@ -125,15 +136,16 @@ def _figures(
         budget = BUDGETS["receive"][path] if bare else budget
         values = tuple(spent[turn.name])
         yield Figure("live", turn.name, "µs/span", values, budget)
-    middle = {t.name: sorted(spent[t.name])[len(spent[t.name]) // 2] for t in turns}
     for via in ("gRPC", "HTTP"):
-        off, on = middle[f"{via} spanlint"], middle[f"{via} spanlint forward"]
-        budget = BUDGETS["forward"][path]
-        yield Figure("live", f"{via} forwarding alone", "µs/span", (on - off,), budget, "on − off")
-        peer = middle.get(f"{via} rotel forward")
+        off, on = spent[f"{via} spanlint"], spent[f"{via} spanlint forward"]
+        alone = tuple(a - b for a, b in zip(on, off, strict=True))
+        budget, note = BUDGETS["forward"][path], "on − off, in each round"
+        yield Figure("live", f"{via} forwarding alone", "µs/span", alone, budget, note)
+        peer = spent.get(f"{via} rotel forward")
         if peer:
-            note = "spanlint forward / rotel forward"
-            yield Figure("live", f"{via} ratio to rotel", "×", (on / peer,), note=note)
+            ratios = tuple(a / b for a, b in zip(on, peer, strict=True))
+            note = "spanlint forward / rotel forward, in each round"
+            yield Figure("live", f"{via} ratio to rotel", "×", ratios, note=note)
 
 
 def _turns(stack: ExitStack, folder: Path, tell: Callable[[str], None]) -> list[Turn]:
@@ -198,10 +210,11 @@ def _take(turn: Turn, requests: list[Request]) -> float:
     server = turn.server
     before = server.spent()
     seen = observed(server) if server.admin else 0
+    clients = _CLIENTS if str(_SMALL) in turn.variant else CONNECTIONS
     if turn.protocol == "grpc":
-        outcome = over_grpc(server.grpc, requests)
+        outcome = over_grpc(server.grpc, requests, clients)
     else:
-        outcome = over_http(server.http, requests)
+        outcome = over_http(server.http, requests, clients)
     if outcome.failed:
         raise RuntimeError(f"{turn.name}: {outcome.failed} requests were refused")
     if server.admin:

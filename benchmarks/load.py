@@ -32,8 +32,8 @@ class Outcome:
 Send = Callable[[Sequence[Request]], Outcome]
 
 
-def over_http(address: str, requests: Sequence[Request]) -> Outcome:
-    """POST /v1/traces over a few kept connections."""
+def over_http(address: str, requests: Sequence[Request], clients: int = CONNECTIONS) -> Outcome:
+    """POST /v1/traces over a kept connection a client."""
 
     def post(share: Sequence[Request]) -> Outcome:
         outcome = Outcome()
@@ -49,11 +49,11 @@ def over_http(address: str, requests: Sequence[Request]) -> Outcome:
         connection.close()
         return outcome
 
-    return _shared(requests, post)
+    return _shared(requests, post, clients)
 
 
-def over_grpc(address: str, requests: Sequence[Request]) -> Outcome:
-    """Export over a channel a thread."""
+def over_grpc(address: str, requests: Sequence[Request], clients: int = CONNECTIONS) -> Outcome:
+    """Export over a channel a client."""
     import grpc
 
     def export(share: Sequence[Request]) -> Outcome:
@@ -73,7 +73,7 @@ def over_grpc(address: str, requests: Sequence[Request]) -> Outcome:
                     _note(outcome, request, ok=True)
         return outcome
 
-    return _shared(requests, export)
+    return _shared(requests, export, clients)
 
 
 def _note(outcome: Outcome, request: Request, *, ok: bool) -> None:
@@ -83,9 +83,11 @@ def _note(outcome: Outcome, request: Request, *, ok: bool) -> None:
         outcome.failed += 1
 
 
-def _shared(requests: Sequence[Request], send: Callable[[Sequence[Request]], Outcome]) -> Outcome:
-    """Each connection sends its share, in order."""
-    shares = [requests[i::CONNECTIONS] for i in range(CONNECTIONS)]
-    with ThreadPoolExecutor(CONNECTIONS) as pool:
+def _shared(
+    requests: Sequence[Request], send: Callable[[Sequence[Request]], Outcome], clients: int
+) -> Outcome:
+    """Each client sends its share, in order."""
+    shares = [requests[i::clients] for i in range(clients)]
+    with ThreadPoolExecutor(clients) as pool:
         outcomes = list(pool.map(send, shares))
     return Outcome(sum(o.accepted for o in outcomes), sum(o.failed for o in outcomes))

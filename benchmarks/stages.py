@@ -16,8 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from benchmarks.bodies import START_NS, Body, as_json, freshen
 from benchmarks.figures import BUDGETS, Figure, Path, cpu_us_per, repeated
-from collector.decode.choice import NATIVE, decoders, make_decoder
-from collector.decode.otlpjson import JsonDecoder
+from collector.decode.choice import NATIVE, decoders, make_decoder, make_json_decoder
 from collector.slabs import SLAB_ROWS
 from collector.window import Window
 from detectors.kit.aside import look_aside
@@ -111,9 +110,11 @@ def _decoding(material: Material, times: int) -> Iterator[Figure]:
         found = _decoded(material.bodies, make(Texts(), None), bytes, times)
         budget = _budget("decode", own)
         yield Figure("stages", f"decode, {name}", "µs/span", found, budget, "shapes included")
-    found = _decoded(some, JsonDecoder(Texts()), as_json, times)
-    budget = _budget("decode", "reference")
-    yield Figure("stages", "decode, JSON", "µs/span", found, budget, "shapes included")
+    for name, make in decoders().items():
+        texts = Texts()
+        decoder = make_json_decoder(texts, None, make(texts, None))
+        found = _decoded(some, decoder, as_json, times)
+        yield Figure("stages", f"decode, JSON, {name}", "µs/span", found, note="shapes included")
 
 
 def _decoded(

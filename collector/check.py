@@ -6,8 +6,10 @@ to the last byte, in whatever order and pieces they come.
 
 from __future__ import annotations
 
-from collections import Counter
+import os
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -119,13 +121,19 @@ def _read(
 
 
 def _observe(slabs: Iterable[pl.DataFrame], texts: Texts, tally: _Tally) -> Facts:
+    """Facts of all slabs, a slab on every core at a time; the order of merging does not matter."""
     parts: list[Facts] = []
-    for slab in slabs:
-        tally.add(slab)
-        parts.append(observe(slab, texts.select))
-        if len(parts) >= _MERGE_EVERY:
-            parts = [merge_facts(parts)]
-    return merge_facts(parts)
+    cores = os.cpu_count() or 1
+    with ThreadPoolExecutor(cores) as pool:
+        running: deque[Future[Facts]] = deque()
+        for slab in slabs:
+            tally.add(slab)
+            running.append(pool.submit(observe, slab, texts.select))
+            if len(running) > cores:
+                parts.append(running.popleft().result())
+            if len(parts) >= _MERGE_EVERY:
+                parts = [merge_facts(parts)]
+        return merge_facts([*parts, *(facts.result() for facts in running)])
 
 
 def _report(  # noqa: PLR0913 - what there is to tell

@@ -253,7 +253,7 @@ class Service:
                 "spanlint_forward_queue_bytes": queued,
                 "spanlint_texts": len(self._texts),
             },
-            facts_rows={n: f.height for n, f in self._detector.facts().frames.items()},
+            facts_rows=self._detector.facts_rows,
             parked=frozenset(self._detector.parked),
             limits={name: getattr(self._settings, name) for name in _LIMITS},
             max_series=self._settings.max_series,

@@ -1,4 +1,4 @@
-"""Files to span columns, whatever wrote them, one request at a time.
+"""Files to span columns, whatever wrote them, request by request.
 
 Read are: OTLP/JSON, a request a line (the Collector's file exporter, SDKs) or one document (Tempo,
 Jaeger API); OTLP protobuf, one request; the file exporter's length-delimited messages (4 bytes,
@@ -12,23 +12,28 @@ import re
 import struct
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import polars as pl
 import zstandard
 from isal import igzip, isal_zlib
 
 from collector.decode.choice import make_decoder, make_json_decoder
 from collector.decode.errors import BrokenFile, MalformedInput
+from collector.decode.model import Decoded
 
 if TYPE_CHECKING:
-    from collector.decode.model import Decoded, DecodeOptions, Decoder
+    from collector.decode.model import Counts, DecodeOptions, Decoder
     from detectors.kit.texts import Texts
 
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 """A larger line or message is refused; one JSON document or protobuf request may be 4x that."""
 MAX_DOCUMENT_BYTES = 4 * MAX_REQUEST_BYTES
+FRAME_ROWS = 16_384
+"""Spans that are decoded before they become a frame."""
 STDIN = "-"
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
@@ -80,27 +85,49 @@ def read_files(
     options: DecodeOptions | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Decoded]:
-    """The spans of every request of every file; `progress` is told the bytes read so far.
+    """The spans of all files, some thousand at a time; `progress` is told the bytes read so far.
 
     Raises BrokenFile at the first request that cannot be read; what came before was yielded.
     """
     decoders = _Decoders(texts, options)
     before = 0
     for path in expand(paths):
-        size = 0
         with _opened(path) as raw:
-            for decoded in _read(path, raw, decoders):
+            for decoded in decoders.gathered(_read(path, raw, decoders)):
                 yield decoded
-                size = raw.position
                 if progress is not None:
-                    progress(before + size)
-        before += size
+                    progress(before + raw.position)
+        before += raw.position
 
 
 class _Decoders:
     def __init__(self, texts: Texts, options: DecodeOptions | None) -> None:
         self.protobuf = make_decoder(texts, options)
         self.json = make_json_decoder(texts, options, self.protobuf)
+        self._rejected: Counter[str] = Counter()
+        self._repaired: Counter[str] = Counter()
+
+    def gathered(self, requests: Iterator[Counts]) -> Iterator[Decoded]:
+        """What the requests fed, in frames: one costs as much as decoding 400 spans."""
+        rows = 0
+        try:
+            for counts in requests:
+                rows += counts.accepted
+                self._rejected.update(counts.rejected)
+                self._repaired.update(counts.repaired)
+                if rows >= FRAME_ROWS:
+                    yield self._take()
+                    rows = 0
+        except BrokenFile:
+            yield self._take()
+            raise
+        yield self._take()
+
+    def _take(self) -> Decoded:
+        frames = [d.take() for d in (self.protobuf, self.json) if len(d)] or [self.protobuf.take()]
+        rejected, self._rejected = dict(self._rejected), Counter()
+        repaired, self._repaired = dict(self._repaired), Counter()
+        return Decoded(pl.concat(frames), rejected, repaired)
 
 
 class _Counted(io.RawIOBase):
@@ -166,7 +193,8 @@ def _opened(path: str) -> _Counted:
     return _Counted(sys.stdin.buffer if path == STDIN else Path(path).open("rb"))
 
 
-def _read(path: str, raw: _Counted, decoders: _Decoders) -> Iterator[Decoded]:
+def _read(path: str, raw: _Counted, decoders: _Decoders) -> Iterator[Counts]:
+    """Feeds request by request."""
     stream: Any = io.BufferedReader(raw, _BLOCK)
     magic = stream.peek(_PREFIX)[:_PREFIX]
     if magic.startswith(_GZIP):
@@ -181,7 +209,7 @@ def _read(path: str, raw: _Counted, decoders: _Decoders) -> Iterator[Decoded]:
         yield from _json(content, decoders.json)
     elif start[0] == _FIELD_1:
         body = content.rest(MAX_DOCUMENT_BYTES)
-        yield content.decoded(decoders.protobuf, body, 0)
+        yield content.feed(decoders.protobuf, body, 0)
     else:
         yield from _delimited(content, decoders)
 
@@ -233,16 +261,16 @@ class _Content:
             raise self.broken(self.offset, f"larger than {limit // 2**20} MiB in one request")
         return data
 
-    def decoded(self, decoder: Callable[[bytes], Decoded], body: bytes, start: int) -> Decoded:
-        """The spans of a body that began at byte `start`."""
+    def feed(self, decoder: Decoder, body: bytes, start: int) -> Counts:
+        """Decodes a body that began at byte `start`."""
         try:
-            return decoder(body)
+            return decoder.feed(body)
         except MalformedInput as error:
             at = start + (len(body) if error.offset is None else error.offset)
             raise self.broken(at, error.message) from None
 
 
-def _json(content: _Content, decoder: Decoder) -> Iterator[Decoded]:
+def _json(content: _Content, decoder: Decoder) -> Iterator[Counts]:
     """A request a line; when the first line is no whole document, all of it is one."""
     first = True
     while line := content.line():
@@ -254,9 +282,9 @@ def _json(content: _Content, decoder: Decoder) -> Iterator[Decoded]:
         if not body:
             continue
         if first and not _is_whole(body):
-            yield content.decoded(decoder, line + content.rest(MAX_DOCUMENT_BYTES), start)
+            yield content.feed(decoder, line + content.rest(MAX_DOCUMENT_BYTES), start)
             return
-        yield content.decoded(decoder, body, start)
+        yield content.feed(decoder, body, start)
         first = False
 
 
@@ -265,7 +293,7 @@ def _is_whole(line: bytes) -> bool:
     return line.endswith((b"}", b"]"))
 
 
-def _delimited(content: _Content, decoders: _Decoders) -> Iterator[Decoded]:
+def _delimited(content: _Content, decoders: _Decoders) -> Iterator[Counts]:
     """Messages behind their length; each may be zstd, and JSON or protobuf."""
     while prefix := content.exactly(_PREFIX):
         start = content.offset - len(prefix)
@@ -282,7 +310,7 @@ def _delimited(content: _Content, decoders: _Decoders) -> Iterator[Decoded]:
             body = _inflated(content, body, start)
         is_json = body[:1] in (b"{", b"[")
         decoder = decoders.json if is_json else decoders.protobuf
-        yield content.decoded(decoder, body, start + _PREFIX)
+        yield content.feed(decoder, body, start + _PREFIX)
 
 
 def _inflated(content: _Content, body: bytes, start: int) -> bytes:

@@ -108,6 +108,22 @@ def test_old_facts_leave_with_the_horizon() -> None:
     assert not running.facts().texts
 
 
+def test_to_ask_for_sizes_merges_nothing() -> None:
+    texts = Texts()
+    running = detector(texts)
+    running.accept(lazy(texts), NOW_S)
+    running.tick(NOW_S + 20)
+
+    before = running.facts_rows
+    assert running.counts["spans"] == 13
+    assert running.stage_runs["merge"] == 0
+    running.judge(NOW_S + 20)
+
+    assert not before
+    assert running.facts_rows["repeats"] == running.facts().table("repeats").height > 0
+    assert running.stage_runs["merge"] == 1
+
+
 def lazy(texts: Texts) -> pl.DataFrame:
     entry = Line("shop", "GET /books", 0, 120, [])
     entry.children = [Line("shop", "SELECT * FROM authors WHERE id = %s", 8, 110, ["x12"])]
