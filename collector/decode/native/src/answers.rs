@@ -26,7 +26,7 @@ pub struct Answers {
     seed: u64,
     known: Known,
     forms: Forms,
-    /// spans of known forms: those that come again are remembered as they are, which is faster
+    /// spans of known forms: those that come often are remembered as they are, which is faster
     seen: Seen,
     scratch: Vec<u8>,
 }
@@ -73,7 +73,7 @@ impl Answers {
             Found::Nothing => Some((Key::Form(form), own)),
             Found::Closed => Some((Key::Exact(key), Own::default())),
             Found::All => {
-                if self.seen.again(key) {
+                if self.seen.often(key) {
                     self.known.insert(key, &facets[start..]);
                 }
                 None

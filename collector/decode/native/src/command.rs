@@ -153,16 +153,23 @@ fn others(text: &str) -> Sure<Option<(usize, usize)>> {
     while let Some(found) = text[from..].find(OTHERS) {
         let end = from + found;
         let tail = &text[end + OTHERS.len()..];
-        let head = &text[..end];
-        let open = head.rfind('[').map_or(end, |at| at + 1);
-        let digits = &head[open.min(end)..];
-        if !digits.is_ascii() {
-            return Err(Unsure);
-        }
-        let numeric = digits.bytes().all(|b| b.is_ascii_digit());
-        let closed = tail.strip_prefix('s').unwrap_or(tail).starts_with(']');
-        if numeric && closed && (1..=MOST_DIGITS).contains(&digits.len()) {
-            return Ok(Some((open - 1, digits.parse().map_err(|_| Unsure)?)));
+        let head = &text.as_bytes()[..end];
+        let digits = head
+            .iter()
+            .rev()
+            .take_while(|b| b.is_ascii_digit())
+            .take(MOST_DIGITS + 1);
+        let start = end - digits.count();
+        match head[..start].last() {
+            Some(0x80..) => return Err(Unsure), // digits of other scripts
+            Some(b'[')
+                if (1..=MOST_DIGITS).contains(&(end - start))
+                    && tail.strip_prefix('s').unwrap_or(tail).starts_with(']') =>
+            {
+                let hidden = text[start..end].parse().map_err(|_| Unsure)?;
+                return Ok(Some((start - 1, hidden)));
+            }
+            _ => {}
         }
         from = end + OTHERS.len();
     }

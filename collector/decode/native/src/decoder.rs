@@ -189,7 +189,7 @@ impl Decoder {
         let mut reader = Reader::new(content);
         while let Some(tag) = reader.tag()? {
             match tag {
-                0x0a => drop(reader.bytes()?),
+                0x0a => once(content, reader.bytes()?, resource)?,
                 0x12 => self.scope_spans(walk, reader.bytes()?, key)?,
                 _ => self.schema.pass(known.resource_spans, tag, &mut reader)?,
             }
@@ -217,7 +217,7 @@ impl Decoder {
         let mut reader = Reader::new(content);
         while let Some(tag) = reader.tag()? {
             match tag {
-                0x0a => drop(reader.bytes()?),
+                0x0a => once(content, reader.bytes()?, scope)?,
                 0x12 => self.span(walk, reader.bytes()?)?,
                 _ => self.schema.pass(known.scope_spans, tag, &mut reader)?,
             }
@@ -386,9 +386,21 @@ fn times(start: u64, end: u64, counts: &mut Counts) -> (i64, i64) {
     (start as i64, (end - start) as i64)
 }
 
-/// The content of a field that stands once, empty when it is not there; two are merged.
+/// Whether a field is the one that was found by `only`: two are merged.
+fn once(content: &[u8], field: &[u8], found: &[u8]) -> Read<()> {
+    let same = place(content, field) == place(content, found);
+    same.then_some(()).ok_or(Unusual)
+}
+
+/// The content of a field, empty when it is not there. Nearly always it comes first.
+///
+/// Of two the second may be overlooked here; see `once`.
 fn only(content: &[u8], wanted: u32) -> Read<&[u8]> {
     let mut reader = Reader::new(content);
+    if content.first() == Some(&(wanted as u8)) {
+        reader.tag()?;
+        return reader.bytes();
+    }
     let mut found = None;
     while let Some(tag) = reader.tag()? {
         if tag == wanted {

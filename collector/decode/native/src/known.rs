@@ -28,21 +28,28 @@ impl Hasher for Hashed {
 /// A map whose keys are hashes.
 pub type HashedMap<K, V> = HashMap<K, V, BuildHasherDefault<Hashed>>;
 
-/// Tells keys that come again from those that come once, for most of them.
-pub struct Seen(Vec<u64>);
+const OFTEN: u8 = 4;
+
+/// Tells keys that come often from those that come once or twice, for most of them.
+pub struct Seen(Vec<(u64, u8)>);
 
 impl Seen {
-    /// Remembers as many keys, a power of two, as long as no other takes their place.
+    /// Counts as many keys, a power of two, as long as no other takes their place.
     #[must_use]
     pub fn new(size: usize) -> Self {
-        Self(vec![0; size])
+        Self(vec![(0, 0); size])
     }
 
-    /// Whether a key was here not long ago.
-    pub fn again(&mut self, key: u128) -> bool {
+    /// Whether a key was here often enough; true once, then it is counted anew.
+    pub fn often(&mut self, key: u128) -> bool {
         let mark = (key >> 64) as u64;
         let place = key as usize & (self.0.len() - 1);
-        std::mem::replace(&mut self.0[place], mark) == mark
+        let (kept, times) = &mut self.0[place];
+        if *kept != mark {
+            (*kept, *times) = (mark, 0);
+        }
+        *times = (*times + 1) % OFTEN;
+        *times == 0
     }
 }
 
@@ -109,14 +116,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_that_come_again_are_seen() {
+    fn keys_that_come_often_are_told() {
         let mut seen = Seen::new(4);
         let key = |n: u128| n << 64 | n;
-        assert!(!seen.again(key(1)));
-        assert!(!seen.again(key(2)));
-        assert!(seen.again(key(1)));
-        assert!(!seen.again(key(5)));
-        assert!(!seen.again(key(1)));
+        let told: Vec<bool> = [1, 2, 1, 1, 2, 1, 1].map(|n| seen.often(key(n))).to_vec();
+        assert_eq!(told, [false, false, false, false, false, true, false]);
+        assert!(!seen.often(key(5))); // takes the place of 1
+        assert!([1, 1, 1].iter().all(|n| !seen.often(key(*n))));
+        assert!(seen.often(key(1)));
     }
 
     #[test]
