@@ -180,10 +180,31 @@ _COLUMNS = (
 
 
 def statement(trace: Trace, table: str, where: str) -> str:
-    """A SELECT with a placeholder, now and then with the literal itself."""
+    """A SELECT with a placeholder, now and then with the values themselves."""
     new = trace.dice.random() < NEW_STATEMENT_RATIO
-    value = str(trace.fresh()) if new else "%s"
-    return f'SELECT {_COLUMNS} FROM "{table}" AS "t" WHERE "t"."{where}" = {value}'
+    condition = _condition(trace) if new else "= %s"
+    return f'SELECT {_COLUMNS} FROM "{table}" AS "t" WHERE "t"."{where}" {condition}'
+
+
+def _condition(trace: Trace) -> str:
+    """Values as applications inline them: numbers, texts, lists of any length."""
+    match trace.dice.randrange(6):
+        case 0:
+            values = (str(trace.fresh()) for _ in range(trace.dice.randrange(2, 12)))
+            return f"IN ({', '.join(values)})"
+        case 1:
+            return f"= 'sku-{trace.fresh()}-O''Neil'"
+        case 2:
+            return f"= '{identifier(trace)}'"
+        case 3:
+            return f"BETWEEN {trace.fresh()}.50 AND -{trace.fresh()}"
+        case _:
+            return f"= {trace.fresh()}"
+
+
+def identifier(trace: Trace) -> str:
+    """A UUID that no other request has."""
+    return f"0192f7a4-5a1c-7e0b-9d53-{trace.fresh()}2d"
 
 
 def old_sql(trace: Trace, text: str) -> dict[str, Any]:
@@ -236,7 +257,7 @@ def redis(trace: Trace, text: str) -> dict[str, Any]:
 
 def read_order(trace: Trace) -> None:
     """GET of an order: gateway -> orders (Flask, SQL, Redis) -> inventory (gRPC, SQL)."""
-    order = trace.fresh()
+    order = identifier(trace) if trace.dice.random() < 0.5 else trace.fresh()
     failed = trace.dice.random() < 0.01
     path = f"/api/orders/{order}"
     host = "api.shop.example.com"
