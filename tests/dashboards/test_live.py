@@ -13,17 +13,11 @@ import pytest
 
 from dashboards.catalogue import dashboards
 from dashboards.watch.questions import Question, filled, questions
-from dashboards.watch.servers import wait
-from support.playing import playing
+from dashboards.watch.servers import Notice, wait
+from support.alerted import LATER, PATIENCE_S, drawn_alerts, played_alert
 from support.watched import Watched, watched
-from zoo.forms.caches import zipf
-from zoo.forms.state import INSTANCES
-from zoo.model import Form, Part
-from zoo.world import Send, World, all_servers
 
-PATIENCE_S = 90
-LATER = {"Findings resolved"}
-"""What has an answer only after the good form: asked at the end."""
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -66,59 +60,22 @@ def test_exemplars_come_back_with_their_traces(running: Watched) -> None:
 def test_instances_behind_a_balancer_are_alerted_until_they_share_a_cache(
     running: Watched, tmp_path: Path
 ) -> None:
-    """S101, from real instances: three with a dictionary each, then three in front of Redis."""
-    operation = {"code": "S101", "service_name": "stock", "operation": "GET /products/{id}"}
-    otlp = running.served.otlp_http
-    with all_servers(tmp_path, broker=False) as shared:
-        with playing(instances("dict"), shared, tmp_path, otlp):
-            fired = running.inbox.wait_for("firing", PATIENCE_S, **operation)
-        with playing(instances("redis"), shared, tmp_path, otlp):
-            resolved = running.inbox.wait_for("resolved", 2 * PATIENCE_S, **operation)
-
-    assert fired
-    assert fired["labels"]["alertname"].startswith("SpanlintStateInOneProcess")
-    check_words("S101", fired)
-    assert resolved
-    assert resolved["fingerprint"] == fired["fingerprint"]
-
-
-def instances(routes: str) -> Form:
-    """Three instances that serve products, asked for each of them often."""
-    stock = Part("stock", f"state.{routes}", INSTANCES)
-    return Form(f"stock_{routes}", "bad", "", (stock,), steadily)
-
-
-def steadily(world: World) -> None:
-    """Each of some fifty products often enough to meet every instance, and again."""
-    ids = zipf(world, 200, distinct=45, skew=0.2)
-    world.send([Send("GET", f"/products/{i}") for i in ids], rate=50)
-
-
-SEEN = {
-    "N101": ("SpanlintRepeatedWork", "warning", "shop", "GET /books"),
-    "C101": ("SpanlintCacheMisuse", "warning", "shop", "GET /start"),
-    "F101": ("SpanlintFailureSpreadsCritical", "critical", "postgresql", "SELECT products"),
-}
-"""What is alerted while the bad forms run: alert, severity, service, operation."""
-
-
-def expected(code: str) -> dict[str, str]:
-    names = ("alertname", "severity", "service_name", "operation")
-    return {"code": code, **dict(zip(names, SEEN[code], strict=True))}
+    check("S101", *played_alert(running, tmp_path))
 
 
 def test_bad_forms_are_alerted_and_good_ones_resolve_them(running: Watched) -> None:
-    fired = {c: running.inbox.wait_for("firing", PATIENCE_S, **expected(c)) for c in SEEN}
-    running.good = True
-    resolved = {c: running.inbox.wait_for("resolved", 2 * PATIENCE_S, **expected(c)) for c in SEEN}
-
-    assert all(fired.values()), [c for c, notice in fired.items() if notice is None]
-    assert all(resolved.values()), [c for c, notice in resolved.items() if notice is None]
-    for code, notice in fired.items():
-        check_words(code, notice)
-        assert resolved[code]["fingerprint"] == notice["fingerprint"]
+    for code, told in drawn_alerts(running).items():
+        check(code, *told)
     marks = [q for q in questions() if q.what in LATER]
     assert all(running.prometheus.wait_for(q.expr, PATIENCE_S) for q in marks)
+
+
+def check(code: str, fired: Notice | None, resolved: Notice | None) -> None:
+    """It came, in words, and went."""
+    assert fired, f"{code} did not fire"
+    check_words(code, fired)
+    assert resolved, f"{code} did not resolve"
+    assert resolved["fingerprint"] == fired["fingerprint"]
 
 
 def check_words(code: str, fired: Any) -> None:
@@ -132,3 +89,13 @@ def check_words(code: str, fired: Any) -> None:
     assert labels["fingerprint"] in notes["description"]
     assert notes["runbook_url"].endswith(f"/docs/rules/{code}.md")
     assert "{{" not in json.dumps(notes)
+
+
+def test_the_docs_have_a_row_for_each_query_and_none_is_empty() -> None:
+    page = (ROOT / "docs" / "dashboards.md").read_text("utf-8")
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| (\d+) \|$", page, re.MULTILINE)
+
+    assert [row[:2] for row in rows] == [(q.where, q.what) for q in questions()], (
+        "run tests/dashboards/report.py"
+    )
+    assert [row for row in rows if row[2] == "0"] == []
