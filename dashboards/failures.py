@@ -161,7 +161,7 @@ _DEPENDS = Row(
             "table",
             (
                 Query(f"sort_desc({_FAILED})", instant=True),
-                Query(_CALLS, instant=True),
+                Query(f"{_CALLS} > 0", instant=True),
                 Query(
                     quantile(0.95, f"{_GRAPH}_server_seconds", _EDGES, "client", "server"),
                     instant=True,
