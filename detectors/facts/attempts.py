@@ -18,7 +18,6 @@ from detectors.kit.columns import Category
 from detectors.kit.contract import FactColumn, FactsTable, key, least, most, total, worst
 from detectors.kit.exemplars import worst_of
 from detectors.kit.merge import schema
-from detectors.kit.work import with_callee
 
 
 class Attempts:
@@ -75,10 +74,8 @@ class Attempts:
 
     def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
         """A row per kind of group and of gap; exemplars only of groups that were tried again."""
-        return (
-            with_callee(spans)
-            .select(*NEEDED)
-            .map_batches(self._rows, schema=schema(self), validate_output_schema=False)
+        return spans.select(*NEEDED).map_batches(
+            self._rows, schema=schema(self), validate_output_schema=False
         )
 
     def _rows(self, spans: pl.DataFrame) -> pl.DataFrame:

@@ -13,7 +13,6 @@ from detectors.kit.bins import class_of, count_bin, pane
 from detectors.kit.columns import Kind
 from detectors.kit.contract import FactsTable, key, least, most, total, worst
 from detectors.kit.traits import Trait, has
-from detectors.kit.work import failed, work
 
 _READ = ("entry", "shape", "values")
 _FORMS = (Trait.LOCKING, Trait.VOLATILE, Trait.PARAMETERS, Trait.CURSOR)
@@ -104,13 +103,12 @@ def _in_stretches(spans: pl.LazyFrame) -> pl.LazyFrame:
 
     A write whose table is not known counts for every table of the entry.
     """
-    working = spans.with_columns(work())
     known = pl.col("shape").is_not_null() & pl.col("values").is_not_null()
-    is_read = (pl.col("work") == "query") & known & ~failed()
+    is_read = (pl.col("work") == "query") & known & ~pl.col("failed")
     is_write = pl.col("work") == "write"
-    reads = working.filter(is_read)
+    reads = spans.filter(is_read)
     twice = reads.group_by(_READ).len().filter(pl.col("len") >= 2).select("entry").unique()
-    lines = working.filter(is_read | is_write).join(
+    lines = spans.filter(is_read | is_write).join(
         twice, on="entry", how="semi", maintain_order="left"
     )
     nowhere = is_write & pl.col("target").is_null()

@@ -7,7 +7,7 @@ import polars as pl
 from detectors.kit.bins import duration_bin, fixed_log, pane
 from detectors.kit.columns import Category
 from detectors.kit.contract import FactsTable, key, least, most, total
-from detectors.kit.work import failed, outgoing, unanswered, unavailable, with_callee
+from detectors.kit.work import unanswered, unavailable
 
 
 class Edges:
@@ -56,8 +56,7 @@ class Edges:
         gap = (waited - pl.col("server_ns").fill_null(0)).clip(lower_bound=0)
         keys = [c.name for c in self.columns if c.merge == "key"]
         return (
-            with_callee(spans)
-            .filter(outgoing() & callee.is_not_null())
+            spans.filter(pl.col("outgoing") & callee.is_not_null())
             .select(
                 pane(pl.col("start_ns"), self.pane_seconds),
                 pl.col("service").alias("caller"),
@@ -68,7 +67,7 @@ class Edges:
                 "category",
                 "label",
                 pl.coalesce("callee_label", "label").alias("operation"),
-                failed(),
+                "failed",
                 unavailable(),
                 pl.when(unanswered()).then("error_type").alias("error_type"),
                 duration_bin(pl.col("duration_ns")).alias("bin"),

@@ -16,7 +16,7 @@ from detectors.kit.contract import FactsTable, Life, key, least, most, sampled, 
 from detectors.kit.sampling import LEVEL, NO_LEVEL
 from detectors.kit.texts import code
 from detectors.kit.traits import Trait, has
-from detectors.kit.work import answered, refused, work
+from detectors.kit.work import answered, refused
 
 IDENTITIES = ("actor", "path", "key")
 Identity = pl.Enum(IDENTITIES)
@@ -108,6 +108,7 @@ class Entities:
                 *(pl.col(c).max() for c in _MOST),
                 pl.col("exemplar").drop_nulls().alias("exemplars"),
             )
+            .with_columns(pl.when(pl.col("exemplars").list.len() > 0).then("exemplars"))
         )
 
 
@@ -184,13 +185,12 @@ def _identified(spans: pl.LazyFrame) -> pl.LazyFrame:
 def _reads(spans: pl.LazyFrame) -> pl.LazyFrame:
     """What entries read from their backends: a row per entry and kind of read."""
     asking = pl.col("kind").is_in(["client", "internal"]) & ~pl.col("is_entry")
-    kind = pl.col("_work")
+    kind = pl.col("work")
     reading = (kind == "query") | (
         (kind == "call") & (has(Trait.READ) | (pl.col("category") == "rpc"))
     )
     return (
         spans.filter((pl.col("entry_kind") == "server") & asking)
-        .with_columns(work().alias("_work"))
         .filter(reading)
         .group_by("entry", pl.coalesce("shape", "label").alias("shape"))
         .agg(

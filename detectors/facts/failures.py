@@ -9,7 +9,7 @@ from detectors.kit.columns import Category
 from detectors.kit.contract import FactsTable, key, least, most, total, worst
 from detectors.kit.exemplars import worst_of
 from detectors.kit.merge import schema
-from detectors.kit.work import failed, outgoing, unanswered, unavailable, with_callee
+from detectors.kit.work import unanswered, unavailable
 
 LONG_NS = 5_000_000_000
 """Calls that are fine but longer than this are kept too: what hangs without a timeout ends late."""
@@ -74,10 +74,10 @@ class Failures:
 
     def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
         """A row per kind of trouble; nothing where all is well."""
-        troubled = failed() | (pl.col("duration_ns") >= LONG_NS)
+        troubled = pl.col("failed") | (pl.col("duration_ns") >= LONG_NS)
         return (
-            with_callee(spans)
-            .filter(outgoing() & troubled)
+            spans.filter(pl.col("outgoing") & troubled)
+            .select(*_NEEDED)
             .map_batches(self._rows, schema=schema(self), validate_output_schema=False)
         )
 
@@ -94,10 +94,9 @@ class Failures:
             pl.coalesce("callee", "peer", "system").alias("callee"),
             pl.col("operation").alias("verb"),
             pl.col("callee_label").alias("answer"),
-            failed(),
             unavailable(),
             heard_none,
-            pl.when(failed()).then("error_type").alias("error_type"),
+            pl.when("failed").then("error_type").alias("error_type"),
             fine_bin(pl.col("duration_ns")).alias("bin"),
             pl.when(overrun > 0).then(overrun).alias("overrun_ns"),
             end.alias("last_ns"),
@@ -118,6 +117,14 @@ class Failures:
         shown = worst_of(rows, by, self.columns[-1])
         named = [c.name for c in self.columns]
         return summed.join(shown, on=by, how="left", nulls_equal=True).select("pane", *named)
+
+
+_NEEDED = (
+    *("service", "environment", "entry_label", "category", "label", "operation", "callee", "peer"),
+    *("system", "callee_label", "status", "http_status", "rpc_status", "failed", "error_type"),
+    *("start_ns", "duration_ns", "answer_span", "answer_start_ns", "answer_end_ns", "trace"),
+    *("trace_hi", "trace_lo", "span_id", "entry_span", "entry_start_ns", "entry_duration_ns"),
+)
 
 
 TABLE: FactsTable = Failures()

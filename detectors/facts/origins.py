@@ -12,8 +12,8 @@ from detectors.kit.bins import pane
 from detectors.kit.columns import Category
 from detectors.kit.contract import EXEMPLARS_KEPT, FactsTable, key, least, most, total, worst
 from detectors.kit.merge import schema
-from detectors.kit.origins import Climb, climb, pairs
-from detectors.kit.work import REFUSALS, with_callee
+from detectors.kit.origins import NEEDED, Climb, climb, in_trouble, pairs
+from detectors.kit.work import REFUSALS
 
 SIDES = ("inside", "callee", "outside")
 Side = pl.Enum(SIDES)
@@ -75,14 +75,13 @@ class Origins:
 
     def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
         """A row per kind of pair; nothing where nothing fails."""
-        return with_callee(spans).map_batches(
+        return spans.select(*_NEEDED).map_batches(
             self._rows, schema=schema(self), validate_output_schema=False
         )
 
     def _rows(self, spans: pl.DataFrame) -> pl.DataFrame:
-        if not spans.select(((pl.col("status") == "error") | (pl.col("http_status") >= 500)).any())[
-            0, 0
-        ]:
+        spans = in_trouble(spans)
+        if not spans.height:
             return pl.DataFrame(schema=schema(self))
         climbed = climb(spans, spans.select(group())["group"].to_numpy())
         found = _identified(pairs(spans, climbed), spans)
@@ -102,6 +101,12 @@ class Origins:
         shown = _exemplars(once, by, spans, climbed)
         named = [c.name for c in self.columns]
         return summed.join(shown, on=by, how="left", nulls_equal=True).select("pane", *named)
+
+
+_NEEDED = (
+    *(*NEEDED, "rpc_status", "category", "callee", "callee_label", "system", "peer", "error_type"),
+    *("environment", "entry_label", "trace_hi", "trace_lo", "span_id"),
+)
 
 
 def _identified(found: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:

@@ -18,8 +18,10 @@ import polars as pl
 from detectors.kit.bins import class_of, count_bin, pane
 from detectors.kit.columns import Kind
 from detectors.kit.contract import FactsTable, key, least, most, total, worst
+from detectors.kit.merge import schema
+from detectors.kit.sampling import mix
 from detectors.kit.traits import Trait, has
-from detectors.kit.work import Work, failed, with_callee, work
+from detectors.kit.work import Work
 
 VALUES = ("hidden", "distinct", "mixed", "same")
 Values = pl.Enum(VALUES)
@@ -111,19 +113,26 @@ class Repeats:
 
     def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
         """A row per group of two or more; equal rows are added up by the engine."""
+        return spans.select(*_NEEDED).map_batches(
+            self._of_spans, schema=schema(self), validate_output_schema=False
+        )
+
+    def _of_spans(self, spans: pl.DataFrame) -> pl.DataFrame:
         named = pl.when(pl.col("work") == "publish").then("label")
         shaped = (
-            with_callee(spans)
-            .with_columns(work())
+            spans.lazy()
             .filter(pl.col("work").is_not_null())
             .with_columns(pl.coalesce("shape", named).alias("shape"))
             .filter(pl.col("shape").is_not_null())
         )
-        groups = _groups(_repeated(shaped)).filter(pl.col("n") >= 2)
-        groups = _with_source(groups, shaped)
-        groups = _with_idle(_with_helper(groups, spans), spans)
-        groups = _with_transaction(groups, spans)
-        return self._rows(groups)
+        groups = _groups(shaped.filter(_again())).filter(pl.col("n") >= 2).collect()
+        if not groups.height:
+            return pl.DataFrame(schema=schema(self))
+        theirs = pl.col("entry").is_in(groups["entry"].unique().implode())
+        around = spans.filter(theirs).lazy()
+        found = _with_source(groups.lazy(), shaped.filter(theirs))
+        found = _with_idle(_with_helper(found, spans), around)
+        return self._rows(_with_transaction(found, around)).collect()
 
     def _rows(self, groups: pl.LazyFrame) -> pl.LazyFrame:
         subject = ["trace", "entry_label", *(c for c in _GROUP if c != "entry")]
@@ -153,11 +162,10 @@ class Repeats:
         )
 
 
-def _repeated(shaped: pl.LazyFrame) -> pl.LazyFrame:
-    """The spans of groups of two or more; measuring one costs 30 times what counting does."""
-    counted = shaped.group_by(*_GROUP).agg(pl.col("repeat").cast(pl.Int64).sum().alias("_count"))
-    several = counted.filter(pl.col("_count") >= 2).select(*_GROUP)
-    return shaped.join(several, on=_GROUP, how="semi", nulls_equal=True, maintain_order="left")
+def _again() -> pl.Expr:
+    """Spans whose group may have two or more; measuring a group costs 30 times what this does."""
+    group = mix(*(pl.col(c).to_physical().cast(pl.UInt64) for c in _GROUP))
+    return group.is_duplicated() | (pl.col("repeat") > 1)
 
 
 def _groups(shaped: pl.LazyFrame) -> pl.LazyFrame:
@@ -169,7 +177,7 @@ def _groups(shaped: pl.LazyFrame) -> pl.LazyFrame:
     interval = start.diff()
     median = interval.median().fill_null(0).cast(pl.Int64)
     longest = interval.max().fill_null(0)
-    is_failed = failed()
+    is_failed = pl.col("failed")
     measured = shaped.group_by(*_GROUP, maintain_order=True).agg(
         *(pl.col(c).first() for c in _FIRST),
         pl.col("callee").min(),
@@ -303,16 +311,13 @@ def _with_source(groups: pl.LazyFrame, shaped: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _with_helper(groups: pl.LazyFrame, spans: pl.LazyFrame) -> pl.LazyFrame:
+def _with_helper(groups: pl.LazyFrame, spans: pl.DataFrame) -> pl.LazyFrame:
     """Adds the label of the span around the first repeat, unless that is the entry itself."""
-    parents = spans.with_row_index("row").select(
-        pl.col("row").cast(pl.Int32).alias("parent_row"),
-        pl.col("label").alias("helper"),
-        pl.col("is_entry").alias("_parent_is_entry"),
-    )
-    return groups.join(parents, on="parent_row", how="left").with_columns(
-        pl.when(~pl.col("_parent_is_entry")).then("helper").alias("helper")
-    )
+    row = pl.when(pl.col("parent_row") >= 0).then("parent_row")
+    return groups.with_columns(
+        pl.lit(spans["label"]).gather(row).alias("helper"),
+        pl.lit(spans["is_entry"]).gather(row).alias("_parent_is_entry"),
+    ).with_columns(pl.when(~pl.col("_parent_is_entry")).then("helper").alias("helper"))
 
 
 def _with_idle(groups: pl.LazyFrame, spans: pl.LazyFrame) -> pl.LazyFrame:
@@ -347,6 +352,12 @@ def _with_transaction(groups: pl.LazyFrame, spans: pl.LazyFrame) -> pl.LazyFrame
         .alias("transaction")
     )
     return groups.join(borders, on="entry", how="left").with_columns(transaction)
+
+
+_NEEDED = (
+    *(*_FIRST, "entry", "work", "shape", "repeat", "values", "failed", "callee", "callee_label"),
+    *("start_ns", "duration_ns", "span_id", "traits", "self_ns", "is_entry", "category"),
+)
 
 
 TABLE: FactsTable = Repeats()

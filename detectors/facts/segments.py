@@ -9,7 +9,6 @@ from detectors.kit.contract import FactsTable, key, least, most, total, worst
 from detectors.kit.exemplars import worst_of
 from detectors.kit.merge import schema
 from detectors.kit.segments import NEEDED, segments
-from detectors.kit.work import outgoing, with_callee
 
 
 class Segments:
@@ -62,11 +61,8 @@ class Segments:
 
     def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
         """A row per kind of segment."""
-        return (
-            with_callee(spans)
-            .with_columns(outgoing().alias("outgoing"))
-            .select(*dict.fromkeys((*_KEPT, *NEEDED, "outgoing")))
-            .map_batches(self._rows, schema=schema(self), validate_output_schema=False)
+        return spans.select(*dict.fromkeys((*_KEPT, *NEEDED))).map_batches(
+            self._rows, schema=schema(self), validate_output_schema=False
         )
 
     def _rows(self, spans: pl.DataFrame) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from detectors.kit.bins import pane
 from detectors.kit.columns import Category, Kind
 from detectors.kit.contract import FactsTable, key, least, most, total
 from detectors.kit.traits import Trait, has, has_any
-from detectors.kit.work import Work, work
+from detectors.kit.work import Work
 
 
 class Sight:
@@ -53,7 +53,7 @@ class Sight:
             "environment",
             "category",
             "kind",
-            work(),
+            "work",
         ).agg(
             pl.len().cast(pl.Int64).alias("spans"),
             count(has_any(steady), "steady"),

@@ -21,7 +21,6 @@ from detectors.kit.bins import pane
 from detectors.kit.contract import FactsTable, key, sampled, total
 from detectors.kit.sampling import LEVEL, NO_LEVEL
 from detectors.kit.traits import Trait, has
-from detectors.kit.work import failed
 
 KINDS = ("look", "load", "write")
 TouchKind = pl.Enum(KINDS)
@@ -102,7 +101,7 @@ def _looks(spans: pl.LazyFrame) -> pl.LazyFrame:
 
 def _writes(spans: pl.LazyFrame) -> pl.LazyFrame:
     """Successful database writes of entries about a thing."""
-    is_write = (pl.col("category") == "db") & has(Trait.WRITE) & ~failed()
+    is_write = (pl.col("category") == "db") & has(Trait.WRITE) & ~pl.col("failed")
     return spans.filter(
         is_write & pl.col("target").is_not_null() & pl.col("entry_entity").is_not_null()
     ).select(

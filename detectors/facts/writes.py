@@ -8,7 +8,6 @@ from detectors.kit.bins import pane
 from detectors.kit.contract import FactsTable, key, most, total
 from detectors.kit.sampling import first_of
 from detectors.kit.traits import Trait, has
-from detectors.kit.work import failed
 
 
 class Writes:
@@ -48,7 +47,7 @@ class Writes:
             .group_by(pane(pl.col("entry_start_ns"), self.pane_seconds), *keys)
             .agg(
                 pl.col("repeat").cast(pl.Int64).sum().alias("writes"),
-                failed().sum().cast(pl.Int64),
+                pl.col("failed").sum().cast(pl.Int64),
                 count(pl.col("once"), "traces"),
                 count(pl.col("refreshed"), "refreshed"),
                 count(pl.col("cleared"), "cleared"),

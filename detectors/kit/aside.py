@@ -25,7 +25,6 @@ from detectors.kit.forest import Ids, Mask, Rows
 from detectors.kit.sampling import ALWAYS, mix
 from detectors.kit.texts import code
 from detectors.kit.traits import Trait, has_any
-from detectors.kit.work import failed, work
 
 TOLD = ("values", "path", "actor", "nothing")
 Told = pl.Enum(TOLD)
@@ -285,8 +284,11 @@ def reads(spans: pl.LazyFrame) -> pl.LazyFrame:
     is_read = (pl.col("work") == "query") | (
         (pl.col("work") == "cache_read") & (pl.col("category") == "db")
     )
-    found = spans.with_columns(work()).filter(
-        is_read & pl.col("shape").is_not_null() & pl.col("entry_span").is_not_null() & ~failed()
+    found = spans.filter(
+        is_read
+        & pl.col("shape").is_not_null()
+        & pl.col("entry_span").is_not_null()
+        & ~pl.col("failed")
     )
     return found.with_columns(_told()).with_columns(_identity())
 

@@ -16,14 +16,12 @@ from __future__ import annotations
 
 import polars as pl
 
-from detectors.kit.work import failed, outgoing
-
 GROUP = "group"
 """What makes calls one call, as one number: entry, statement or URL, and values where visible."""
 
 
 def calls(spans: pl.DataFrame) -> pl.DataFrame:
-    """`with_callee` spans -> the outgoing ones with `group`, `failed`, `sends`, `again`.
+    """Spans -> the outgoing ones with `group`, `failed`, `sends`, `again`.
 
     In order of start within a trace. sends: how often the span was sent, as far as it shows.
     again: the span says that it repeats an earlier one (HTTP counts resends over sibling spans;
@@ -33,11 +31,11 @@ def calls(spans: pl.DataFrame) -> pl.DataFrame:
     ordinal = pl.col("category") == "http"
     tries = pl.col("tries").fill_null(1).clip(lower_bound=1).cast(pl.Int64)
     inside = pl.when(ordinal).then(0).otherwise(resends) + 1
-    return spans.filter(outgoing()).select(
+    return spans.filter("outgoing").select(
         *_KEPT,
         (pl.col("start_ns") + pl.col("duration_ns")).alias("end_ns"),
         group(),
-        failed(),
+        "failed",
         pl.max_horizontal(tries, inside).alias("sends"),
         pl.when(ordinal).then(resends).otherwise(0).alias("again"),
         pl.col("resends").is_not_null().alias("told"),
@@ -51,9 +49,9 @@ _KEPT = (
 )
 NEEDED = (
     *(*_KEPT, "entry", "shape", "values", "kind", "status", "http_status", "rpc_status"),
-    *("duration_ns", "resends", "parent_row", "is_entry"),
+    *("duration_ns", "resends", "parent_row", "is_entry", "outgoing", "failed"),
 )
-"""Columns of `with_callee` that `calls` and the gaps read."""
+"""Columns that `calls` and the gaps read."""
 
 
 def deliveries(spans: pl.DataFrame) -> pl.DataFrame:
@@ -71,7 +69,7 @@ def deliveries(spans: pl.DataFrame) -> pl.DataFrame:
         "start_ns",
         (pl.col("start_ns") + pl.col("duration_ns")).alias("end_ns"),
         (~again).cast(pl.Int64).alias("logical"),
-        failed().cast(pl.Int64).alias("lost"),
+        pl.col("failed").cast(pl.Int64).alias("lost"),
         again.alias("again"),
         pl.when(again).then("duration_ns").otherwise(0).alias("extra_ns"),
     )

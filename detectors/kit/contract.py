@@ -112,7 +112,7 @@ class FactsTable(Protocol):
         ...
 
     def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
-        """Repaired spans (`SPAN_COLUMNS`, `STRUCTURE`, `ASIDE`) -> pane + `columns`."""
+        """Repaired spans (`SPAN_COLUMNS`, `STRUCTURE`, `WORKED`, `ASIDE`) -> pane + `columns`."""
         ...
 
 

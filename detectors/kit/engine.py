@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from detectors.kit import merge as merging
+from detectors.kit.answers import tell_work
 from detectors.kit.aside import look_aside
 from detectors.kit.catalogue import rules, tables
 from detectors.kit.columns import MISSING_ENTRY
@@ -81,7 +82,7 @@ def observe(spans: pl.DataFrame, resolve: Resolve) -> Facts:
     repaired, counts = repair(spans)
     if not repaired.height:
         return Facts(counts={**counts, "spans": spans.height})
-    assembled = look_aside(assemble(repaired))
+    assembled = look_aside(tell_work(assemble(repaired)))
     plans = [t.observe(assembled.lazy()) for t in tables()]
     observed = pl.collect_all(plans)
     frames: dict[str, pl.DataFrame] = {}
@@ -89,7 +90,7 @@ def observe(spans: pl.DataFrame, resolve: Resolve) -> Facts:
     tally["spans"] += spans.height
     tally["traces"] += assembled["trace"].n_unique()
     for table, rows in zip(tables(), observed, strict=True):
-        merged = merging.merge(table, [rows.cast(dict(merging.schema(table)))])  # type: ignore[arg-type]
+        merged = merging.regroup(table, rows.cast(dict(merging.schema(table))))  # type: ignore[arg-type]
         kept, lost = merging.cap(table, merged, table.max_rows)
         frames[table.name] = kept
         if lost:
@@ -151,7 +152,7 @@ def _lasting(table: LastingTable, facts: Facts, fresh: Mapping[str, pl.DataFrame
     if not kept.height:
         return fresh[table.name]
     folded = kept.with_columns(pl.lit(FOLDED, dtype=pl.Int64).alias("pane"))
-    return merging.merge(table, [folded, fresh[table.name]])
+    return merging.merge(table, [merging.regroup(table, folded), fresh[table.name]])
 
 
 def _codes(frames: Mapping[str, pl.DataFrame]) -> set[int]:

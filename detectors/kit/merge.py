@@ -29,29 +29,73 @@ def keys(table: FactsTable) -> list[str]:
 
 
 def merge(table: FactsTable, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """One frame with a row per key, whatever the order and split of `frames`."""
+    """One frame with a row per key, whatever the order and split of `frames`.
+
+    Each of `frames` has a row per key itself. So what only one of them has panes of stays as it is:
+    facts of a horizon cost little when those of the last seconds are added.
+    """
     parts = [f for f in frames if f.height]
     if not parts:
         return pl.DataFrame(schema=schema(table))
-    stacked = pl.concat(parts) if len(parts) > 1 else parts[0]
-    return _regroup(table, stacked, keys(table))
+    if len(parts) == 1:
+        return parts[0]
+    panes = pl.concat([f.select(PANE).unique() for f in parts])[PANE]
+    met = panes.filter(panes.is_duplicated()).unique().implode()
+    meeting = pl.col(PANE).is_in(met)
+    alone = [f.filter(~meeting) for f in parts]
+    together = regroup(table, pl.concat([f.filter(meeting) for f in parts]))
+    return pl.concat([*alone, together]).sort(PANE, maintain_order=True)
+
+
+def regroup(table: FactsTable, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows with any number per key -> one per key, in canonical order: by pane, then by a hash."""
+    return _regrouped(table, rows, keys(table))
 
 
 def without_panes(table: FactsTable, frame: pl.DataFrame) -> pl.DataFrame:
     """The facts of a whole range: panes added up, column `pane` gone."""
-    return _regroup(table, frame.drop(PANE), keys(table)[1:])
+    return _regrouped(table, frame.drop(PANE), keys(table)[1:])
 
 
-def _regroup(table: FactsTable, frame: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+def _regrouped(table: FactsTable, rows: pl.DataFrame, by: list[str]) -> pl.DataFrame:
     plain = [_aggregate(c) for c in table.columns if c.merge in ("sum", "min", "max")]
-    merged = frame.group_by(by).agg(*plain)
-    for column in table.columns:
-        if column.merge == "worst":
-            merged = merged.join(
-                _keep_worst(frame, column, by), on=by, how="left", nulls_equal=True
-            )
-    ordered = [c.name for c in table.columns]
-    return merged.select(*([PANE] if PANE in by else []), *ordered).sort(by)
+    lists = [c for c in table.columns if c.merge == "worst"]
+    merged = rows.group_by(by).agg(
+        *plain, *(pl.col(c.name).first() for c in lists), pl.len().alias(_ROWS)
+    )
+    for column in lists:
+        merged = _with_worst(merged, rows, column, by)
+    named = [c.name for c in table.columns]
+    return _ordered(merged.select(*([PANE] if PANE in by else []), *named), by)
+
+
+_ROWS = "_rows"
+
+
+def _with_worst(
+    merged: pl.DataFrame, rows: pl.DataFrame, column: FactColumn, by: list[str]
+) -> pl.DataFrame:
+    """`merged` with the worst of each group: most have one row, whose list it is."""
+    several = (pl.col(_ROWS) > 1) | (pl.col(column.name).list.len().fill_null(1) != 1)
+    many = merged.filter(several)
+    if not many.height:
+        return merged
+    theirs = rows.join(many.select(by), on=by, how="semi", nulls_equal=True)
+    found = _keep_worst(theirs, column, by)
+    again = many.drop(column.name).join(found, on=by, how="left", nulls_equal=True)
+    return pl.concat([merged.filter(~several), again.select(merged.columns)], rechunk=True)
+
+
+def _ordered(frame: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+    """Rows by pane and a stable hash of the other keys: an order that no history changes."""
+    subject = [name for name in by if name != PANE]
+    place = frame.select(
+        *([PANE] if PANE in by else []), _stable_hash(frame, subject).alias("_hash")
+    )
+    order = place.with_row_index("_row").sort(place.columns)
+    if order.select(place.columns).is_duplicated().any():
+        return frame.sort(by)
+    return frame[order["_row"]]
 
 
 def _aggregate(column: FactColumn) -> pl.Expr:
@@ -111,7 +155,7 @@ def cap(table: FactsTable, frame: pl.DataFrame, max_rows: int) -> tuple[pl.DataF
         return sampling.cap(frame, sampled, max_rows)
     subject = keys(table)[1:]
     ranked = frame.with_columns(_stable_hash(frame, subject).alias("_rank"))
-    kept = ranked.sort("_rank", PANE).head(max_rows).drop("_rank").sort(keys(table))
+    kept = ranked.sort("_rank", PANE).head(max_rows).drop("_rank").sort(PANE, maintain_order=True)
     return kept, excess
 
 

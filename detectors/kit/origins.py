@@ -30,9 +30,10 @@ _TOLERATED_NS = 1_000_000
 """A child of the same service that ends later than this after its parent did not make it fail."""
 
 NEEDED = (
-    *("row", "parent_row", "entry", "is_entry", "service", "kind", "status", "http_status"),
-    *("start_ns", "duration_ns", "shape", "label", "values"),
+    *("parent_row", "entry", "is_entry", "service", "kind", "status", "http_status"),
+    *("start_ns", "duration_ns", "shape", "label", "values", "trace"),
 )
+"""Columns that `in_trouble` and `climb` read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,20 @@ class Climb:
             at = int(self.up[at])
             rows.append(at)
         return rows
+
+
+def in_trouble(spans: pl.DataFrame) -> pl.DataFrame:
+    """The spans (`NEEDED`) of traces with an error, `parent_row` by their own rows."""
+    troubled = np.zeros(int(spans["trace"].max() or 0) + 1, np.bool_)  # type: ignore[arg-type]
+    trace = spans["trace"].to_numpy()
+    troubled[trace[_errors(spans)]] = True
+    kept = troubled[trace]
+    if kept.all():
+        return spans
+    place = np.cumsum(kept) - 1
+    parent = spans["parent_row"].to_numpy()[kept]
+    moved = np.where(parent >= 0, place[np.maximum(parent, 0)], -1).astype(np.int32)
+    return spans.filter(kept).with_columns(pl.Series("parent_row", moved))
 
 
 def climb(spans: pl.DataFrame, group: Ids) -> Climb:

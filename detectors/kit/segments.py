@@ -16,8 +16,9 @@ from detectors.kit.forest import Mask, Rows
 NEEDED = (
     *("entry", "is_entry", "parent_row", "label", "service", "kind", "category", "status"),
     *("start_ns", "duration_ns", "callee", "callee_label", "server_ns", "peer"),
+    "outgoing",
 )
-"""Columns of `with_callee` that `segments` reads; `outgoing` (Boolean) besides."""
+"""Columns that `segments` reads."""
 
 
 def segments(spans: pl.DataFrame) -> pl.DataFrame:

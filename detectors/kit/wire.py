@@ -69,12 +69,13 @@ def to_bytes(push: Push) -> bytes:
 def from_bytes(body: bytes) -> Push:
     """The push that `to_bytes` wrote; raises WireError for anything else."""
     header, rest = _header(body)
-    known = {t.name: pl.Schema(merge.schema(t)) for t in tables()}
+    known = {t.name: t for t in tables()}
     frames: dict[str, pl.DataFrame] = {}
     for name, part in _parts(header, rest):
         if name not in known:
             raise WireError(f"unknown facts table {name!r}; known: {', '.join(sorted(known))}")
-        frames[name] = _unpacked(name, part, known[name])
+        rows = _unpacked(name, part, pl.Schema(merge.schema(known[name])))
+        frames[name] = merge.regroup(known[name], rows)
     match header.get("from"):
         case [str(sender), int(epoch), int(sequence)] if sequence > 0:
             facts = Facts(frames, _texts(header.get("texts")), _counts(header.get("counts")))

@@ -22,16 +22,15 @@ def work() -> pl.Expr:
         pl.when(has_any(_NO_WORK))
         .then(None)
         .when((is_db | is_cache) & single_key)
-        .then(pl.lit("cache_read"))
+        .then(pl.lit("cache_read", Work))
         .when(is_db & has(Trait.WRITE))
-        .then(pl.lit("write"))
+        .then(pl.lit("write", Work))
         .when(is_db & has(Trait.READ))
-        .then(pl.lit("query"))
+        .then(pl.lit("query", Work))
         .when(is_call)
-        .then(pl.lit("call"))
+        .then(pl.lit("call", Work))
         .when((category == "messaging") & (kind == "producer"))
-        .then(pl.lit("publish"))
-        .cast(Work)
+        .then(pl.lit("publish", Work))
         .alias("work")
     )
 
@@ -95,30 +94,3 @@ def refused() -> pl.Expr:
     refusal = http.is_in([401, 403, 404, 409, 410]) | (http >= 500)
     broken = pl.col("http_status").is_null() & (pl.col("status") == "error")
     return (refusal | broken | (pl.col("rpc_status").fill_null(0) != 0)).alias("refused")
-
-
-def with_callee(spans: pl.LazyFrame) -> pl.LazyFrame:
-    """Adds who answered a CLIENT or PRODUCER span, where the answering span is known.
-
-    callee (UInt64 service code), callee_label (UInt64), server_ns (Int64, the longest answer),
-    servers (UInt32, how many answered: more than one is a hidden retry or a broadcast),
-    tries (UInt32, answers of one route: attempts that the caller's library hides), answer_span,
-    answer_start_ns, answer_end_ns (UInt64, Int64: the answer that ends last; a span id of the
-    last in order of start).
-    """
-    one_route = pl.col("label").min() == pl.col("label").max()
-    answers = (
-        spans.filter(pl.col("kind").is_in(["server", "consumer"]) & (pl.col("parent_row") >= 0))
-        .group_by(pl.col("parent_row").cast(pl.UInt32).alias("row"))
-        .agg(
-            pl.col("service").min().alias("callee"),
-            pl.col("label").min().alias("callee_label"),
-            pl.col("duration_ns").max().alias("server_ns"),
-            pl.len().alias("servers"),
-            pl.col("span_id").last().alias("answer_span"),
-            pl.col("start_ns").last().alias("answer_start_ns"),
-            (pl.col("start_ns") + pl.col("duration_ns")).max().alias("answer_end_ns"),
-            pl.when(one_route).then((pl.col("kind") == "server").sum()).alias("tries"),
-        )
-    )
-    return spans.with_row_index("row").join(answers, on="row", how="left", maintain_order="left")

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors.kit.answers import tell_work
 from detectors.kit.aside import ASIDE, look_aside, reads
 from detectors.kit.sampling import ALWAYS
 from detectors.kit.structure import assemble
@@ -125,7 +126,7 @@ def test_identities_are_told_by_values_then_path_then_who_asks() -> None:
     constant = entry(4, read, entity="/p/1", path="/p/1")
     constant[1]["values"] = code("")
 
-    lazily = reads(look_aside(assemble(frame(*rows, *valued, *constant))).lazy())
+    lazily = reads(look_aside(tell_work(assemble(frame(*rows, *valued, *constant)))).lazy())
     found = lazily.select("told", "identity").collect()
 
     assert found["told"].to_list() == ["path", "actor", "nothing", "values", "values"]

@@ -7,6 +7,7 @@ import polars as pl
 
 from detectors.facts.entities import TABLE
 from detectors.kit import merge
+from detectors.kit.answers import tell_work
 from detectors.kit.engine import Facts
 from detectors.kit.fleet import entities_of
 from detectors.kit.sampling import sample_of
@@ -19,16 +20,18 @@ INSTANCES = 3
 
 def offered(seed: int) -> pl.DataFrame:
     """Facts of many requests, each about an entity of its own, dealt to three instances."""
-    one = assemble(
-        frame(
-            span(
-                1,
-                kind="server",
-                category="http",
-                operation="GET",
-                http_status=200,
-                instance="a",
-                entity="x",
+    one = tell_work(
+        assemble(
+            frame(
+                span(
+                    1,
+                    kind="server",
+                    category="http",
+                    operation="GET",
+                    http_status=200,
+                    instance="a",
+                    entity="x",
+                )
             )
         )
     )
@@ -39,7 +42,7 @@ def offered(seed: int) -> pl.DataFrame:
         pl.Series("entry", np.arange(ROWS, dtype=np.uint32)),
     )
     rows = TABLE.observe(spans.lazy()).collect().cast(dict(merge.schema(TABLE)))
-    return merge.merge(TABLE, [rows])
+    return merge.regroup(TABLE, rows)
 
 
 def test_rows_stay_below_the_cap_and_are_the_same_in_any_order() -> None:
