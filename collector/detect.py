@@ -13,7 +13,7 @@ from collector.settings import Settings
 from collector.slabs import SLAB_ROWS
 from collector.window import Window
 from detectors.kit.contract import Context
-from detectors.kit.engine import Facts, Judgement, judge, merge_facts, observe, since
+from detectors.kit.engine import Facts, Judgement, judge, levels, merge_facts, observe, since
 from detectors.kit.fleet import ALL_OPERATIONS
 from detectors.kit.texts import Texts
 
@@ -50,6 +50,7 @@ class Detector:
         self._closed_rows = 0
         self._facts = Facts()
         self._parts: list[Facts] = []
+        self._levels: dict[str, int] = {}
         self._news = False
         self._observed: Counter[str] = Counter()
         self._overflow: Counter[str] = Counter()
@@ -102,7 +103,7 @@ class Detector:
 
     def _observe_slab(self, slab: pl.DataFrame) -> None:
         with self.stage("observe"):
-            facts = observe(slab, self._texts.select)
+            facts = observe(slab, self._texts.select, self._levels)
         self._news = True
         self._observed.update(facts.counts)
         self._on_facts(facts)
@@ -119,6 +120,7 @@ class Detector:
         self._parts = []
         self._overflow.update(merged.counts)
         self._facts = Facts(merged.frames, merged.texts)
+        self._levels = levels(self._facts)
 
     @property
     def has_news(self) -> bool:

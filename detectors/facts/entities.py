@@ -9,11 +9,24 @@ first time, whether another had served it before, and whether it read for it the
 
 from __future__ import annotations
 
+from functools import partial
+
 import polars as pl
 
 from detectors.kit.bins import pane
-from detectors.kit.contract import FactsTable, Life, key, least, most, sampled, total, worst
-from detectors.kit.sampling import LEVEL, NO_LEVEL
+from detectors.kit.contract import (
+    EXEMPLARS_KEPT,
+    Life,
+    SampledTable,
+    key,
+    least,
+    most,
+    sampled,
+    total,
+    worst,
+)
+from detectors.kit.merge import schema
+from detectors.kit.sampling import LEVEL, at_level, in_sample
 from detectors.kit.texts import code
 from detectors.kit.traits import Trait, has
 from detectors.kit.work import answered, refused
@@ -76,37 +89,51 @@ class Entities:
         worst("exemplars", _FIELDS, "the earliest that failed, or that read", "label"),
     )
 
-    def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
+    def observe(self, spans: pl.LazyFrame, level: int = 0) -> pl.LazyFrame:
         """Rows of requests, then of reads, both per identity of the entry."""
-        entries = _identified(spans)
-        requests = entries.with_columns(
+        return spans.select(*_NEEDED).map_batches(
+            partial(self._of_spans, level=level),
+            schema=schema(self),
+            validate_output_schema=False,
+        )
+
+    def _of_spans(self, spans: pl.DataFrame, level: int) -> pl.DataFrame:
+        entries = _served(spans, level)
+        theirs = spans.lazy()
+        if level:
+            theirs = theirs.filter(pl.col("entry").is_in(entries["entry"].implode()))
+        identified = _identified(entries.lazy(), theirs)
+        identified = identified.filter(in_sample(pl.col("entity"), level)).collect().lazy()
+        requests = identified.with_columns(
             *(pl.lit(None, dtype=pl.UInt64).alias(c) for c in _READ),
             pl.when("refused").then("entry_duration_ns").otherwise(0).alias("spent_ns"),
             pl.when("refused").then(_whole_entry()).alias("exemplar"),
         )
         reads = (
-            _reads(spans)
-            .join(entries.filter("answered"), on="entry", how="inner")
+            _reads(theirs)
+            .join(identified.filter("answered"), on="entry", how="inner")
             .with_columns(_read_of_entry().alias("exemplar"))
         )
         both = pl.concat([self._rows(requests), self._rows(reads)])
-        return both.select("pane", *(c.name for c in self.columns))
+        named = [c.name for c in self.columns]
+        return both.with_columns(at_level(level)).select("pane", *named).collect()
 
     def _rows(self, entries: pl.LazyFrame) -> pl.LazyFrame:
         """A row per group; the exemplars are those of its first few entries."""
         keys = [c.name for c in self.columns if c.merge == "key"]
         counts = ("ok", "failed", "broken", "cached", "created")
+        first = ("entry_start_ns", "trace_hi", "trace_lo", "entry_span")
         return (
-            entries.with_columns(*_measures())
+            entries.sort(first)
+            .with_columns(*_measures())
             .group_by("pane", *keys)
             .agg(
-                NO_LEVEL,
                 pl.len().cast(pl.Int64).alias("requests"),
                 *(pl.col(f"_{c}").sum().cast(pl.Int64).alias(c) for c in counts),
                 pl.col("spent_ns").sum(),
                 *(pl.col(c).min() for c in _LEAST),
                 *(pl.col(c).max() for c in _MOST),
-                pl.col("exemplar").drop_nulls().alias("exemplars"),
+                pl.col("exemplar").drop_nulls().head(EXEMPLARS_KEPT).alias("exemplars"),
             )
             .with_columns(pl.when(pl.col("exemplars").list.len() > 0).then("exemplars"))
         )
@@ -141,20 +168,16 @@ def _measures() -> list[pl.Expr]:
     ]
 
 
-def _identified(spans: pl.LazyFrame) -> pl.LazyFrame:
-    """SERVER entries of known instances, once for each identity that they have."""
+def _served(spans: pl.DataFrame, level: int) -> pl.DataFrame:
+    """SERVER entries of known instances, but those that are surely not in the sample."""
     serving = pl.col("is_entry") & (pl.col("kind") == "server") & pl.col("instance").is_not_null()
-    caching = pl.col("category") == "cache"
-    under = (
-        spans.filter((pl.col("entry_kind") == "server") & caching)
-        .group_by("entry")
-        .agg(
-            (has(Trait.SINGLE_KEY) & has(Trait.READ)).any().alias("cached"),
-            pl.when(pl.col("key").n_unique() == 1).then(pl.col("key").first()).alias("_key"),
-        )
+    known = pl.col("_actor").is_not_null() | pl.col("_path").is_not_null()
+    kept = pl.any_horizontal(
+        in_sample(pl.col(c), level).fill_null(value=False) for c in ("_actor", "_path")
     )
-    entries = (
-        spans.filter(serving & ~has(Trait.HEALTH))
+    return (
+        spans.lazy()
+        .filter(serving & ~has(Trait.HEALTH))
         .select(
             "entry",
             *_WHO,
@@ -168,11 +191,27 @@ def _identified(spans: pl.LazyFrame) -> pl.LazyFrame:
             pl.col("operation").is_in(_CREATING).fill_null(value=False).alias("creating"),
             pl.col("operation").is_in(_WRITING).fill_null(value=False).alias("writing"),
         )
-        .join(under, on="entry", how="left")
-        .with_columns(pl.col("cached").fill_null(value=False))
+        .filter(kept | ~known)
+        .collect()
+    )
+
+
+def _identified(entries: pl.LazyFrame, spans: pl.LazyFrame) -> pl.LazyFrame:
+    """Entries once for each identity that they have: a cache key where there is nothing else."""
+    key = pl.col("key")
+    one_key = (key.min() == key.max()) & (key.null_count() == 0)
+    under = (
+        spans.filter((pl.col("entry_kind") == "server") & (pl.col("category") == "cache"))
+        .group_by("entry")
+        .agg(
+            (has(Trait.SINGLE_KEY) & has(Trait.READ)).any().alias("cached"),
+            pl.when(one_key).then(key.first()).alias("_key"),
+        )
     )
     bare = pl.col("_actor").is_null() & pl.col("_path").is_null()
-    keyed = entries.with_columns(pl.when(bare).then("_key").alias("_key"))
+    keyed = entries.join(under, on="entry", how="left").with_columns(
+        pl.col("cached").fill_null(value=False), pl.when(bare).then("_key").alias("_key")
+    )
     return pl.concat(
         keyed.filter(pl.col(f"_{identity}").is_not_null()).with_columns(
             pl.lit(identity, dtype=Identity).alias("identity"),
@@ -229,4 +268,11 @@ def _read_of_entry() -> pl.Expr:
     return _exemplar(start, end, pl.col("_n"), pl.col("_read_label"))
 
 
-TABLE: FactsTable = Entities()
+_NEEDED = (
+    *(*_WHO, *_SPAN_KEYS, "entry", "entry_label", "entry_kind", "is_entry", "kind", "category"),
+    *("traits", "actor", "entity", "key", "http_status", "rpc_status", "status", "operation"),
+    *("work", "shape", "label", "target", "predicate", "start_ns", "duration_ns"),
+)
+
+
+TABLE: SampledTable = Entities()

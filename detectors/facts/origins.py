@@ -130,7 +130,7 @@ def _identified(found: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
         .otherwise(pl.lit("inside"))
         .cast(Side)
     )
-    origin = spans.select(
+    origin = spans[found["origin"]].select(
         side.alias("side"),
         "category",
         pl.col("service").alias("reporter"),
@@ -147,15 +147,15 @@ def _identified(found: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
         .otherwise(pl.when(calls).then("label").otherwise("entry_label"))
         .alias("operation"),
         "error_type",
-    )[found["origin"]]
-    entry = spans.select(
+    )
+    entry = spans[found["entry"]].select(
         *("environment", "service", "entry_label", "trace", "trace_hi", "trace_lo"),
         pl.col("span_id").alias("entry_span"),
         pl.col("start_ns").alias("entry_start_ns"),
         pl.col("duration_ns").alias("entry_duration_ns"),
         (pl.col("start_ns") + pl.col("duration_ns")).alias("end_ns"),
         pane(pl.col("start_ns"), 60),
-    )[found["entry"]]
+    )
     away = pl.when(pl.col("side") == "inside").then(0).otherwise(1)
     return (
         pl.concat([found, origin, entry], how="horizontal")

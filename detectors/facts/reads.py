@@ -13,8 +13,8 @@ import polars as pl
 
 from detectors.kit.aside import Told, reads
 from detectors.kit.bins import pane
-from detectors.kit.contract import FactsTable, key, least, most, sampled, total
-from detectors.kit.sampling import LEVEL, NO_LEVEL, first_of
+from detectors.kit.contract import SampledTable, key, least, most, sampled, total
+from detectors.kit.sampling import LEVEL, at_level, first_of, in_sample
 
 
 class Reads:
@@ -41,12 +41,13 @@ class Reads:
         LEVEL,
     )
 
-    def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
+    def observe(self, spans: pl.LazyFrame, level: int = 0) -> pl.LazyFrame:
         """A row per group of executions."""
         keys = [c.name for c in self.columns if c.merge == "key" and c.name != "key"]
         once = first_of("trace", "entry_label", "shape", "identity", "lookup_key")
         return (
             reads(spans)
+            .filter(in_sample(pl.col("identity"), level))
             .with_columns(once.alias("once"))
             .group_by(
                 pane(pl.col("entry_start_ns"), self.pane_seconds),
@@ -62,8 +63,8 @@ class Reads:
                 pl.col("start_ns").min().alias("first_ns"),
                 pl.col("start_ns").max().alias("last_ns"),
             )
-            .with_columns(NO_LEVEL)
+            .with_columns(at_level(level))
         )
 
 
-TABLE: FactsTable = Reads()
+TABLE: SampledTable = Reads()

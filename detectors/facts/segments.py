@@ -101,7 +101,7 @@ _KEPT = (
 
 def _with_call(found: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
     """Adds the columns of the entry and of its longest call."""
-    entry = spans.select(
+    entry = spans[found["row"]].select(
         *("service", "environment", "entry_label", "trace_hi", "trace_lo"),
         pl.col("span_id").alias("entry_span"),
         pl.col("start_ns").alias("entry_start_ns"),
@@ -109,13 +109,13 @@ def _with_call(found: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
         ((pl.col("status") == "error") | (pl.col("http_status").fill_null(0) >= 500)).alias(
             "failed"
         ),
-    )[found["row"]]
-    call = spans.select(
+    )
+    call = spans[found["longest"].clip(lower_bound=0)].select(
         pl.col("start_ns").alias("first_ns"),
         (pl.col("start_ns") + pl.col("duration_ns")).alias("last_ns"),
         pl.col("span_id").alias("call_span"),
         *("label", "callee", "server_ns"),
-    )[found["longest"].clip(lower_bound=0)]
+    )
     has_call = found["longest"] >= 0
     call = call.select(pl.when(has_call).then(pl.col(c)).alias(c) for c in call.columns)
     return pl.concat([found, entry, call], how="horizontal")

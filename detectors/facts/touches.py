@@ -18,8 +18,8 @@ import polars as pl
 
 from detectors.kit.aside import Told, reads
 from detectors.kit.bins import pane
-from detectors.kit.contract import FactsTable, key, sampled, total
-from detectors.kit.sampling import LEVEL, NO_LEVEL
+from detectors.kit.contract import SampledTable, key, sampled, total
+from detectors.kit.sampling import LEVEL, at_level, in_sample
 from detectors.kit.traits import Trait, has
 
 KINDS = ("look", "load", "write")
@@ -52,12 +52,18 @@ class Touches:
         LEVEL,
     )
 
-    def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
+    def observe(self, spans: pl.LazyFrame, level: int = 0) -> pl.LazyFrame:
         """A row per event."""
         events = pl.concat([_loads(spans), _looks(spans), _writes(spans)], how="diagonal")
-        return events.with_columns(
-            pane(pl.col("at_ns"), self.pane_seconds), pl.col("filled").fill_null(0), NO_LEVEL
-        ).select("pane", *(c.name for c in self.columns))
+        return (
+            events.filter(in_sample(pl.col("thing"), level))
+            .with_columns(
+                pane(pl.col("at_ns"), self.pane_seconds),
+                pl.col("filled").fill_null(0),
+                at_level(level),
+            )
+            .select("pane", *(c.name for c in self.columns))
+        )
 
 
 _WHERE = ("service", "environment", "entry_label", "trace_hi", "trace_lo", "entry_span")
@@ -115,4 +121,4 @@ def _writes(spans: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-TABLE: FactsTable = Touches()
+TABLE: SampledTable = Touches()

@@ -88,7 +88,8 @@ class FactsTable(Protocol):
     MUST be pure and MUST NOT know thresholds: what a rule might want to tune is a bin in the key.
     MUST group by `pane` (Int64, ns since the Unix epoch; the start of a pane of `pane_seconds`).
     MUST give the same rows for the same traces whatever the order of rows in the frame, and rows
-    that add up when traces are split over frames.
+    that add up when traces are split over frames. Several rows may have one key; lists of a `worst`
+    column are as merging leaves them: at most `EXEMPLARS_KEPT`, the worst first, null without any.
     """
 
     @property
@@ -113,6 +114,15 @@ class FactsTable(Protocol):
 
     def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
         """Repaired spans (`SPAN_COLUMNS`, `STRUCTURE`, `WORKED`, `ASIDE`) -> pane + `columns`."""
+        ...
+
+
+@runtime_checkable
+class SampledTable(FactsTable, Protocol):
+    """A facts table with a `sampled` key: it can leave out at once what a sample will not keep."""
+
+    def observe(self, spans: pl.LazyFrame, level: int = 0) -> pl.LazyFrame:
+        """As `FactsTable.observe`, of the subjects in the sample of `level` (`sampling.py`)."""
         ...
 
 

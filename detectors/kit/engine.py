@@ -10,11 +10,12 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 
 from detectors.kit import merge as merging
+from detectors.kit import sampling
 from detectors.kit.answers import tell_work
 from detectors.kit.aside import look_aside
 from detectors.kit.catalogue import rules, tables
@@ -27,6 +28,7 @@ from detectors.kit.contract import (
     Finding,
     LastingTable,
     Rule,
+    SampledTable,
     Visibility,
 )
 from detectors.kit.repairs import repair
@@ -77,20 +79,25 @@ def _TABLES() -> dict[str, FactsTable]:  # noqa: N802 - reads as the constant th
     return {t.name: t for t in tables()}
 
 
-def observe(spans: pl.DataFrame, resolve: Resolve) -> Facts:
-    """Span columns of whole traces -> facts. `resolve` gives the texts of codes."""
+def observe(
+    spans: pl.DataFrame, resolve: Resolve, levels: Mapping[str, int] | None = None
+) -> Facts:
+    """Span columns of whole traces -> facts. `resolve` gives the texts of codes.
+
+    levels: of sampled tables, see `levels`; all subjects without.
+    """
     repaired, counts = repair(spans)
     if not repaired.height:
         return Facts(counts={**counts, "spans": spans.height})
     assembled = look_aside(tell_work(assemble(repaired)))
-    plans = [t.observe(assembled.lazy()) for t in tables()]
+    plans = [_plan(t, assembled.lazy(), levels or {}) for t in tables()]
     observed = pl.collect_all(plans)
     frames: dict[str, pl.DataFrame] = {}
     tally = Counter(counts)
     tally["spans"] += spans.height
     tally["traces"] += assembled["trace"].n_unique()
     for table, rows in zip(tables(), observed, strict=True):
-        merged = merging.regroup(table, rows.cast(dict(merging.schema(table))))  # type: ignore[arg-type]
+        merged = merging.regroup(table, rows)
         kept, lost = merging.cap(table, merged, table.max_rows)
         frames[table.name] = kept
         if lost:
@@ -100,6 +107,20 @@ def observe(spans: pl.DataFrame, resolve: Resolve) -> Facts:
     if _MISSING_ENTRY in codes:
         texts[_MISSING_ENTRY] = MISSING_ENTRY
     return Facts(frames, texts, dict(tally))
+
+
+def _plan(table: FactsTable, spans: pl.LazyFrame, levels: Mapping[str, int]) -> pl.LazyFrame:
+    if sampling.sample_key(table) is None:
+        rows = table.observe(spans)
+    else:
+        rows = cast("SampledTable", table).observe(spans, levels.get(table.name, 0))
+    return rows.cast(dict(merging.schema(table)))  # type: ignore[arg-type]
+
+
+def levels(facts: Facts) -> dict[str, int]:
+    """At which level to observe, by sampled table, what will be merged with these facts."""
+    sampled = (n for n, t in _TABLES().items() if sampling.sample_key(t) is not None)
+    return {name: sampling.next_level(facts.table(name)) for name in sampled}
 
 
 def merge_facts(parts: Iterable[Facts]) -> Facts:
@@ -157,27 +178,25 @@ def _lasting(table: LastingTable, facts: Facts, fresh: Mapping[str, pl.DataFrame
 
 def _codes(frames: Mapping[str, pl.DataFrame]) -> set[int]:
     """Every text code that facts mention, exemplars included."""
-    found: set[int] = set()
+    found: list[pl.Series] = []
     for name, table in _TABLES().items():
         frame = frames.get(name)
         if frame is not None and frame.height:
             for column in table.columns:
-                found.update(_column_codes(frame, column))
-    return found
+                found += _column_codes(frame, column)
+    if not found:
+        return set()
+    return set(pl.concat(s.alias("code") for s in found).unique().drop_nulls().to_list())
 
 
-def _column_codes(frame: pl.DataFrame, column: FactColumn) -> set[int]:
+def _column_codes(frame: pl.DataFrame, column: FactColumn) -> list[pl.Series]:
     if column.text:
-        return set(frame[column.name].drop_nulls().unique().to_list())
-    codes: set[int] = set()
-    if column.texts:
-        exploded = frame[column.name].explode(empty_as_null=False).drop_nulls().struct
-        for name in column.texts:
-            found = exploded.field(name)
-            if found.dtype.is_nested():
-                found = found.explode(empty_as_null=False)
-            codes.update(found.drop_nulls().unique().to_list())
-    return codes
+        return [frame[column.name]]
+    if not column.texts:
+        return []
+    exploded = frame[column.name].explode(empty_as_null=False).struct
+    fields = [exploded.field(name) for name in column.texts]
+    return [f.explode(empty_as_null=False) if f.dtype.is_nested() else f for f in fields]
 
 
 def judge(facts: Facts, context: Context, selected: Iterable[Rule] | None = None) -> Judgement:

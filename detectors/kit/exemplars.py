@@ -17,8 +17,20 @@ def worst_of(
     """
     schema = column.dtype.inner.to_schema()  # type: ignore[union-attr]
     plain = [name for name, dtype in schema.items() if not dtype.is_nested()][:telling]
-    return (
-        rows.sort(*plain, descending=[True] + [False] * (len(plain) - 1))
+    best = (
+        rows.lazy()
+        .select(*dict.fromkeys((*by, *plain)))
+        .with_row_index("_row")
+        .sort(*plain, descending=[True] + [False] * (len(plain) - 1))
         .group_by(by, maintain_order=True)
-        .agg(pl.struct(list(schema)).head(EXEMPLARS_KEPT).alias(column.name))
+        .agg(pl.col("_row").head(EXEMPLARS_KEPT))
+        .explode("_row")
+        .collect()
+    )
+    drawn = rows[best["_row"]].select(pl.struct(list(schema)).alias(column.name))
+    return (
+        best.select(by)
+        .with_columns(drawn[column.name])
+        .group_by(by, maintain_order=True)
+        .agg(column.name)
     )

@@ -3,8 +3,9 @@
 A facts table says with one `sampled` key column what is sampled, and carries the column `LEVEL`. A
 subject is in the sample of level L when its rank, a keyed stable 64-bit hash, is below
 2**(64 - L): every process keeps the same subjects, and each level is a part of the one before (a
-threshold sample, Duffield, Lund & Thorup 2007). Whoever observes keeps all (level 0); when a table
-is over its row cap the level rises until it fits, and the rows that go are counted.
+threshold sample, Duffield, Lund & Thorup 2007). When a table is over its row cap the level rises
+until it fits, and the rows that go are counted. Whoever observes keeps all (level 0), or begins one
+level below that of the facts at hand (`next_level`): what would go at once is not even observed.
 
 ::
 
@@ -31,8 +32,12 @@ import polars as pl
 from detectors.kit.contract import FactsTable, most
 
 LEVEL = most("level", "the sample that the row is from: one subject in 2**level is kept")
-NO_LEVEL = pl.lit(0, dtype=pl.Int64).alias(LEVEL.name)
-"""What `observe` writes: all subjects."""
+
+
+def at_level(level: int) -> pl.Expr:
+    """What `observe` writes: the level of its rows, 0 for all subjects."""
+    return pl.lit(level, dtype=pl.Int64).alias(LEVEL.name)
+
 
 _NULL = 0xC4CEB9FE1A85EC53
 _FINAL = 0xFF51AFD7ED558CCD
@@ -83,6 +88,19 @@ def _final(value: pl.Expr) -> pl.Expr:
 def sample_key(table: FactsTable) -> str | None:
     """The column that the table is sampled by; None for a table that is not sampled."""
     return next((c.name for c in table.columns if c.sampled), None)
+
+
+def in_sample(identity: pl.Expr, level: int) -> pl.Expr:
+    """Whether a subject (UInt64) is in the sample of a level."""
+    return rank(identity) < pl.lit(1 << (64 - level), pl.UInt64) if level else pl.lit(value=True)
+
+
+def next_level(frame: pl.DataFrame) -> int:
+    """The level at which to observe what will be merged with these facts.
+
+    One below theirs: where less comes than did, the level falls as their panes go.
+    """
+    return max(int(frame[LEVEL.name].max() or 0) - 1, 0)  # type: ignore[arg-type]
 
 
 def cap(frame: pl.DataFrame, sampled: str, max_rows: int) -> tuple[pl.DataFrame, int]:

@@ -77,7 +77,9 @@ def _steps(  # noqa: PLR0913 - columns of one frame
 
 def _longest(owner: Rows, duration: Rows, rows: Rows, count: int) -> Rows:
     """Row of the longest call of each segment, the earliest of equals; -1 without one."""
+    most = np.zeros(count, np.int64)
+    np.maximum.at(most, owner, duration)
+    is_longest = duration == most[owner]
     longest = np.full(count, -1, np.int64)
-    order = np.lexsort((-rows, duration, owner))
-    longest[owner[order]] = rows[order]
+    longest[owner[is_longest][::-1]] = rows[is_longest][::-1]  # of equals the first stays
     return longest

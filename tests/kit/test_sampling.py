@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from detectors.kit import merge
 from detectors.kit.contract import FactsTable, sampled, total
-from detectors.kit.sampling import ALWAYS, LEVEL, NO_LEVEL, Sample, mix, rank, sample_of
+from detectors.kit.sampling import (
+    ALWAYS,
+    LEVEL,
+    Sample,
+    at_level,
+    mix,
+    rank,
+    sample_of,
+)
 from detectors.kit.texts import code
 
 SETTINGS = settings(max_examples=40, deadline=None)
@@ -28,7 +36,7 @@ class Toy:
     def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
         """One row per span."""
         return spans.select(
-            "pane", pl.col("subject"), pl.lit(1, dtype=pl.Int64).alias("seen"), NO_LEVEL
+            "pane", pl.col("subject"), pl.lit(1, dtype=pl.Int64).alias("seen"), at_level(0)
         )
 
 
@@ -137,7 +145,7 @@ def test_memory_is_bounded_whatever_is_offered() -> None:
             pl.DataFrame({"subject": subjects}).select(mix(pl.col("subject")).alias("subject")),
             how="cross",
         )
-        merged = merge.merge(TOY, [kept, offered.select("pane", "subject", "seen", NO_LEVEL)])
+        merged = merge.merge(TOY, [kept, offered.select("pane", "subject", "seen", at_level(0))])
         kept, gone = merge.cap(TOY, merged, 2_000)
         lost += gone
         assert kept.height <= 2_000
