@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
 
@@ -29,13 +29,21 @@ if TYPE_CHECKING:
     from collector.decode.model import Decoded, DecodeOptions
 
 DEFAULT_MEMORY_MB = 1_000
-_SHARE_OF_SPANS = 0.2
+_SHARE_OF_SPANS = 0.15
 """Of the memory budget: columns are concatenated, cut and grouped, which needs them thrice."""
-_MERGE_EVERY = 16
-"""Slabs whose facts are kept before they are merged."""
+_MERGE_EVERY = 8
+"""Slabs whose facts are kept before they are merged, which takes as much memory as they do."""
 _PPM = 1_000_000
 
-Progress = Callable[[int], None]
+
+class Progress(Protocol):
+    """Is told how far a check is."""
+
+    def read(self, position: int) -> None:
+        """Bytes that were read."""
+
+    def observed(self, spans: int, total: int) -> None:
+        """Spans whose traces were looked at, of all that were read."""
 
 
 @dataclass(slots=True)
@@ -90,7 +98,7 @@ def check_files(  # noqa: PLR0913 - each by name
         for decoded in _read(paths, texts, options, progress, errors):
             tally.read(decoded)
             spool.add(decoded.frame)
-        facts = _observe(spool.slabs(), texts, tally)
+        facts = _observe(spool, texts, tally, progress)
     return _report(facts, tally, texts, tuple(selected or rules()), lookup, errors)
 
 
@@ -109,7 +117,7 @@ def _read(
         nonlocal last
         last = position
         if progress is not None:
-            progress(before + position)
+            progress.read(before + position)
 
     for path in rest:
         last = 0
@@ -120,16 +128,18 @@ def _read(
         before += last
 
 
-def _observe(slabs: Iterable[pl.DataFrame], texts: Texts, tally: _Tally) -> Facts:
+def _observe(spool: Spool, texts: Texts, tally: _Tally, progress: Progress | None) -> Facts:
     """Facts of all slabs, a slab on every core at a time; the order of merging does not matter."""
     parts: list[Facts] = []
     cores = os.cpu_count() or 1
     with ThreadPoolExecutor(cores) as pool:
         running: deque[Future[Facts]] = deque()
-        for slab in slabs:
+        for slab in spool.slabs():
             tally.add(slab)
+            if progress is not None:
+                progress.observed(tally.spans, spool.rows)
             running.append(pool.submit(observe, slab, texts.select))
-            if len(running) > cores:
+            if len(running) >= cores:
                 parts.append(running.popleft().result())
             if len(parts) >= _MERGE_EVERY:
                 parts = [merge_facts(parts)]

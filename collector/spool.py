@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -35,6 +36,7 @@ class Spool:
 
     def __init__(self, budget_bytes: int) -> None:
         self._budget = budget_bytes
+        self.rows = 0
         self._fresh: list[pl.DataFrame] = []
         self._fresh_rows = 0
         self._frames: list[pl.DataFrame] = []
@@ -62,6 +64,7 @@ class Spool:
     def add(self, frame: pl.DataFrame) -> None:
         """Takes spans of any traces, in any order."""
         if frame.height:
+            self.rows += frame.height
             self._fresh.append(frame)
             self._fresh_rows += frame.height
             if self._fresh_rows >= SLAB_ROWS:
@@ -74,9 +77,19 @@ class Spool:
             yield from _whole(self._frames)
             return
         self._spill()
+        for frames in self._gathered(self._folder):
+            yield from _whole(frames)
+
+    def _gathered(self, folder: Path) -> Iterator[list[pl.DataFrame]]:
+        """Partitions, as many at a time as a slab has room for: a slab has a fixed cost."""
+        frames: list[pl.DataFrame] = []
         for number in range(PARTITIONS):
-            paths = sorted(self._folder.glob(f"{number:02d}-*.arrow"))
-            yield from _whole([pl.read_ipc(p) for p in paths])
+            more = [pl.read_ipc(p) for p in sorted(folder.glob(f"{number:02d}-*.arrow"))]
+            if frames and sum(f.height for f in (*frames, *more)) > SLAB_ROWS:
+                yield frames
+                frames = []
+            frames += more
+        yield frames
 
     def _settle(self) -> None:
         """Many small frames become one."""
@@ -96,10 +109,13 @@ class Spool:
         frame = pl.concat(self._frames)
         self._frames, self._bytes = [], 0
         places = _keys(frame) >> _SHIFT
-        for number in range(PARTITIONS):
-            part = frame.filter(pl.Series(places == number))
-            if part.height:
-                part.write_ipc(self._folder / f"{number:02d}-{self._spills:06d}.arrow")
+        order = np.argsort(places, kind="stable")
+        dealt = frame[order]
+        ends = np.searchsorted(places[order], np.arange(PARTITIONS + 1, dtype=np.uint64)).tolist()
+        for number, (start, end) in enumerate(pairwise(ends)):
+            if start < end:
+                path = self._folder / f"{number:02d}-{self._spills:06d}.arrow"
+                dealt[start:end].write_ipc(path)
         self._spills += 1
 
 

@@ -10,8 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from rich.progress import Progress, TaskID
 
     from collector.report.model import Report
     from collector.settings import Settings
@@ -119,22 +121,45 @@ def write_report(report: Report, style: Format, output: Path | None) -> None:
         complain(f"rule {code} failed: {why}")
 
 
+class Bars:
+    """A bar for the bytes that are read, then one for the spans that are judged."""
+
+    def __init__(self, bars: Progress, size: int) -> None:
+        self._bars = bars
+        self._reading = bars.add_task("reading", total=size, rate="")
+        self._judging: TaskID | None = None
+
+    def read(self, position: int) -> None:
+        """Bytes so far."""
+        self._update(self._reading, position, 1e6, "MB/s")
+
+    def observed(self, spans: int, total: int) -> None:
+        """Spans so far, of how many."""
+        if self._judging is None:
+            self._judging = self._bars.add_task("judging", total=total, rate="")
+        self._update(self._judging, spans, 1e3, "k spans/s")
+
+    def _update(self, task: TaskID, done: int, scale: float, unit: str) -> None:
+        speed = self._bars.tasks[task].speed
+        rate = "" if speed is None else f"{speed / scale:,.0f} {unit}"
+        self._bars.update(task, completed=done, rate=rate)
+
+
 @contextmanager
-def progress(total: int) -> Iterator[Callable[[int], None] | None]:
-    """A bar with rate and time left on stderr; None when that is no terminal."""
-    if not sys.stderr.isatty() or not total:
+def progress(size: int) -> Iterator[Bars | None]:
+    """Bars with rate and time left on stderr, for so many bytes; None when that is no terminal."""
+    if not sys.stderr.isatty() or not size:
         yield None
         return
     from rich import progress as bars
     from rich.console import Console
 
     columns = (
-        bars.TextColumn("reading"),
+        bars.TextColumn("{task.description}"),
         bars.BarColumn(),
-        bars.DownloadColumn(),
-        bars.TransferSpeedColumn(),
+        bars.TaskProgressColumn(),
+        bars.TextColumn("{task.fields[rate]}"),
         bars.TimeRemainingColumn(),
     )
-    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("reading", total=total)
-        yield lambda done: bar.update(task, completed=done)
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        yield Bars(shown, size)

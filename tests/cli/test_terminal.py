@@ -55,6 +55,7 @@ def test_a_terminal_has_colours_and_a_bar_that_goes_away(lazy: Path) -> None:
 
     assert re.search(r"\x1b\[[0-9;]*3\dm", told), "a colour"
     assert "reading" in told
+    assert "judging" in told
     assert "\x1b[2K" in told or "\x1b[1A" in told
     assert "N101" in ANSI.sub("", told)
 
