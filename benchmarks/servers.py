@@ -152,14 +152,19 @@ def started(  # noqa: PLR0913 - what a server is
             process.wait()
 
 
-def spanlint(name: str = "spanlint", forward: str = "", quiet_s: float = QUIET_S) -> object:
+def spanlint(
+    name: str = "spanlint",
+    forward: str = "",
+    quiet_s: float = QUIET_S,
+    max_age_s: float = MAX_AGE_S,
+) -> object:
     """`spanlint serve` with all rules; traces close after seconds, so that a run is short."""
     grpc, http, admin = (f"127.0.0.1:{free_port()}" for _ in range(3))
     command = [sys.executable, "-m", "collector.cli.main", "serve"]
     command += ["--otlp-grpc", grpc, "--otlp-http", http, "--admin", admin]
     if forward:
         command += ["--forward", forward]
-    window = {"SPANLINT_QUIET_S": str(quiet_s), "SPANLINT_MAX_AGE_S": str(MAX_AGE_S)}
+    window = {"SPANLINT_QUIET_S": str(quiet_s), "SPANLINT_MAX_AGE_S": str(max_age_s)}
     return started(name, command, grpc, http, admin, environ=window)
 
 
