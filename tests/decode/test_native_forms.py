@@ -23,6 +23,19 @@ if find_spec("spanlint_native") is None and not os.environ.get("CI"):
 
 from decode.pair import Pair  # noqa: E402
 
+ODD_VALUES = (
+    *("4321", "0000", "1000", "0012", "7", "80", "1111", "-5", "1.5", "'x''y'", "x", "", "?", "%s"),
+    *(
+        "0192f7a4-5a1c-7e0b-9d53-4be1a7c2d001",
+        "caf\u00e9",
+        "a@b.c",
+        "v2",
+        '"q"',
+        "404",
+        "'",
+        "IN (1, 2)",
+    ),
+)
 NUMBERED = (
     *[
         {"http.method": m, "http.url": u}
@@ -111,15 +124,15 @@ NUMBERED = (
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), kind=st.sampled_from([1, 2, 3]))
-def test_spans_that_differ_in_numbers(seed: int, kind: int) -> None:
+def test_spans_that_differ_in_values(seed: int, kind: int) -> None:
     dice = random.Random(seed)
 
-    special = dice.choice((0.0, 0.02, 0.2))
+    special = dice.choice((0.0, 0.02, 0.2, 0.6))
     sizes = dice.sample((3, 4, 6, 10), dice.choice((1, 1, 2)))  # few, so that answers are met again
 
     def number() -> str:
         if dice.random() < special:
-            return dice.choice(("4321", "0000", "1000", "0012", "7", "80", "1111"))
+            return dice.choice(ODD_VALUES)
         size = dice.choice(sizes)
         return str(dice.randrange(10 ** (size - 1), 10**size))
 
@@ -135,7 +148,11 @@ def test_spans_that_differ_in_numbers(seed: int, kind: int) -> None:
     for _ in range(4):
         told = [drawn(dice.choice(few)) for _ in range(40)]
         spans = [
-            {"kind": kind, "name": dice.choice(("GET", "GET /a/4321")), "attributes": a}
+            {
+                "kind": kind,
+                "name": dice.choice(("GET", f"GET /a/{number()}", f"a = {number()}")),
+                "attributes": a,
+            }
             for a in told
         ]
         assert pair.agree(request_of(spans).SerializeToString()) is not None

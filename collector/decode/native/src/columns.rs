@@ -14,6 +14,8 @@ pub const RESOURCE: [&str; 5] = [
 const SCOPE: &str = "scope";
 /// Null where 0 is a value.
 pub const NULL: u64 = u64::MAX;
+/// Rows that room is made for before they come.
+const MOST_ROOM: usize = 4_096;
 const HAS_REMOTE: u32 = 1 << 8;
 const IS_REMOTE: u32 = 1 << 9;
 
@@ -56,6 +58,18 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// An empty one with room for as many rows again, within bounds.
+    #[must_use]
+    pub fn emptied(&self) -> Self {
+        let rows = self.rows.len().min(MOST_ROOM);
+        let width = self.facets.len() / self.rows.len().max(1);
+        Self {
+            rows: Vec::with_capacity(rows),
+            facets: Vec::with_capacity(rows * width),
+            ..Self::default()
+        }
+    }
+
     /// Number of rows.
     #[must_use]
     pub fn len(&self) -> usize {

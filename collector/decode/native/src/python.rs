@@ -56,7 +56,8 @@ impl PyDecoder {
     fn take(&mut self, py: Python<'_>) -> PyBatch {
         let decoder = &mut self.decoder;
         let whole = py.detach(|| {
-            let batch = std::mem::take(&mut decoder.batch);
+            let emptied = decoder.batch.emptied();
+            let batch = std::mem::replace(&mut decoder.batch, emptied);
             Array::of_columns(batch.len(), batch.arrays(&decoder.tables))
         });
         PyBatch { whole: Some(whole) }
