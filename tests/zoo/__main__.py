@@ -12,7 +12,7 @@ from pathlib import Path
 from zoo.catalogue import DATA, FORMS, LIVE, SHARED, row_of, shared_rows
 from zoo.matrix import Result, compare, faults, judge, table
 from zoo.model import Form
-from zoo.recording import play_all
+from zoo.recording import jobs, play_all
 
 PAGE = DATA.parents[1] / "docs" / "zoo.md"
 
@@ -26,14 +26,14 @@ def main() -> int:
         if (any(form.name.startswith(o) for o in asked.only) if asked.only else True)
         and (bool(asked.only) or not (live and form.polyglot))
     ]
-    results = _live(asked, forms) if live else []
-    if not asked.live:
+    results, unplayed = _live(asked, forms) if live else ([], [])
+    if asked.folder or not asked.live:
         results = [*_from_files(asked, forms), *([] if asked.only or asked.folder else _shared())]
     told = table(results)
     print(told)
     if asked.write:
         _write("runs" if asked.folder else "matrix", told, results)
-    wrong = faults(results)
+    wrong = [*unplayed, *faults(results)]
     print("\n".join(["", *wrong]), file=sys.stderr)
     return 1 if wrong else 0
 
@@ -71,8 +71,12 @@ def _path(folder: Path, form: Form, seed: int) -> Path:
     return folder / (f"{form.name}.jsonl.gz" if folder == LIVE else f"{form.name}-{seed}.jsonl.gz")
 
 
-def _live(asked: argparse.Namespace, forms: Sequence[Form]) -> list[Result]:
-    """Plays the forms; judged at the end, so that judging slows no service down."""
+def _live(asked: argparse.Namespace, forms: Sequence[Form]) -> tuple[list[Result], list[str]]:
+    """Plays the forms, and tells what could not be played.
+
+    Judged at the end, so that judging slows no service down. A folder that was asked for is added
+    to: what is in it already is not played again.
+    """
     seeds = range(asked.first, asked.first + asked.seeds)
     with tempfile.TemporaryDirectory() as scratch:
         folder = LIVE if asked.record else asked.folder or Path(scratch)
@@ -81,25 +85,36 @@ def _live(asked: argparse.Namespace, forms: Sequence[Form]) -> list[Result]:
         def keep(form: Form, seed: int) -> Path:
             return _path(folder, form, seed)
 
-        for form, those in play_all(forms, list(seeds), keep, asked.at_once):
-            told = f"{time.monotonic() - started:5.0f} s  {form.name} {those}"
-            print(told, file=sys.stderr, flush=True)
-        if not asked.live:
-            return []
+        waiting = jobs(forms, list(seeds), None if asked.record else keep)
+        unplayed = []
+        for played in play_all(waiting, keep, asked.at_once):
+            print(f"{time.monotonic() - started:5.0f} s  {played}", file=sys.stderr, flush=True)
+            unplayed += [str(played)] if played.failed else []
+        if not asked.live or asked.folder:
+            return [], unplayed
+        kept = [(form, seed, keep(form, seed)) for form in forms for seed in seeds]
         return [
-            compare(row_of(form), seed, judge(keep(form, seed))) for form in forms for seed in seeds
-        ]
+            compare(row_of(form), seed, judge(path)) for form, seed, path in kept if path.exists()
+        ], unplayed
 
 
 def _from_files(asked: argparse.Namespace, forms: Sequence[Form]) -> list[Result]:
     folder = asked.folder or LIVE
     found = []
     for form in forms:
-        kept = [folder / f"{form.name}.jsonl.gz"] if folder == LIVE else []
-        kept = kept or sorted(folder.glob(f"{form.name}-*.jsonl.gz"))
-        for number, path in enumerate(kept, 1):
-            found.append(compare(row_of(form), number, judge(path)))
+        kept = {1: _path(folder, form, 1)} if folder == LIVE else _seeds(folder, form)
+        found += [compare(row_of(form), seed, judge(path)) for seed, path in kept.items()]
     return found
+
+
+def _seeds(folder: Path, form: Form) -> dict[int, Path]:
+    """Recordings of a form by their seed."""
+    ending = ".jsonl.gz"
+    paths = {
+        path.name.removeprefix(f"{form.name}-").removesuffix(ending): path
+        for path in folder.glob(f"{form.name}-*{ending}")
+    }
+    return {int(seed): paths[seed] for seed in sorted(paths, key=int)}
 
 
 def _shared() -> list[Result]:

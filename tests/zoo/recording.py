@@ -7,9 +7,11 @@ import queue
 import random
 import sys
 import tempfile
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -19,8 +21,23 @@ from zoo.model import DRESSES, Dress, Form
 from zoo.world import ROOT, Servers, all_servers, world
 
 Job = tuple[Form, Dress, tuple[int, ...]]
+Keep = Callable[[Form, int], Path]
+"""Where the recording of a form and a seed is kept."""
 _SLOTS = 12
 """Redis databases: forms that run at once never share one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A job that has ended. failed: why nothing was recorded, None when all went well."""
+
+    form: Form
+    seeds: tuple[int, ...]
+    failed: BaseException | None = None
+
+    def __str__(self) -> str:
+        told = f"{self.form.name} {self.seeds}"
+        return f"{told} FAILED {self.failed!r}" if self.failed else told
 
 
 def write(bodies: Sequence[bytes], path: Path) -> None:
@@ -31,30 +48,37 @@ def write(bodies: Sequence[bytes], path: Path) -> None:
         request = ExportTraceServiceRequest.FromString(body)
         line = as_json(request).replace(str(ROOT).encode(), b"/srv/zoo")
         lines.append(line.replace(sys.base_prefix.encode(), b"/usr/local"))
-    path.write_bytes(gzip.compress(b"\n".join([*lines, b""]), mtime=0))
+    # whole or not at all: a run that is continued takes what is there for played
+    unfinished = path.with_suffix(".part")
+    unfinished.write_bytes(gzip.compress(b"\n".join([*lines, b""]), mtime=0))
+    unfinished.replace(path)
 
 
-def dress_of(index: int, seed: int) -> Dress:
+def dress_of(form: Form, seed: int) -> Dress:
     """Every form is seen in all dresses, and every run of the zoo in a mix of them."""
-    return DRESSES[(index + seed) % len(DRESSES)]
+    return DRESSES[(zlib.crc32(form.name.encode()) + seed) % len(DRESSES)]
 
 
-def jobs(forms: Sequence[Form], seeds: Sequence[int]) -> list[Job]:
-    """What is started once: a form in a dress for some seeds; a form that must be fresh for one."""
+def jobs(forms: Sequence[Form], seeds: Sequence[int], keep: Keep | None = None) -> list[Job]:
+    """What is started once: a form in a dress for some seeds; a form that must be fresh for one.
+
+    keep: seeds whose recording is there are not played again.
+    """
     made: list[Job] = []
-    for index, form in enumerate(forms):
+    for form in forms:
+        wanted = [seed for seed in seeds if keep is None or not keep(form, seed).exists()]
         if form.fresh:
-            made += [(form, dress_of(index, seed), (seed,)) for seed in seeds]
+            made += [(form, dress_of(form, seed), (seed,)) for seed in wanted]
             continue
         by_dress: dict[Dress, list[int]] = defaultdict(list)
-        for seed in seeds:
-            by_dress[dress_of(index, seed)].append(seed)
+        for seed in wanted:
+            by_dress[dress_of(form, seed)].append(seed)
         made += [(form, dress, tuple(those)) for dress, those in by_dress.items()]
     # each form once before any a second time: an interrupted run has seen them all
     return sorted(made, key=lambda job: job[2])
 
 
-def play(job: Job, shared: Servers, slot: int, keep: Callable[[Form, int], Path]) -> list[Path]:
+def play(job: Job, shared: Servers, slot: int, keep: Keep) -> list[Path]:
     """Plays a form once per seed; gives the recordings."""
     form, dress, seeds = job
     with tempfile.TemporaryDirectory(prefix="spanlint-zoo-") as folder:
@@ -74,32 +98,31 @@ def play(job: Job, shared: Servers, slot: int, keep: Callable[[Form, int], Path]
     return paths
 
 
-def play_all(
-    forms: Sequence[Form], seeds: Sequence[int], keep: Callable[[Form, int], Path], at_once: int
-) -> Iterator[tuple[Form, tuple[int, ...]]]:
-    """Plays all forms with all seeds; tells of each job as it ends."""
+def play_all(waiting: Sequence[Job], keep: Keep, at_once: int) -> Iterator[Played]:
+    """Plays all jobs; tells of each as it ends. A job that fails does not end the others."""
     slots: queue.SimpleQueue[int] = queue.SimpleQueue()
     for slot in range(_SLOTS):
         slots.put(slot)
 
-    def run(job: Job, shared: Servers) -> Job:
+    def run(job: Job, shared: Servers) -> Played:
         slot = slots.get()
         try:
             play(job, shared, slot, keep)
+        except Exception as failed:  # noqa: BLE001 - told to whoever asked for the job
+            return Played(job[0], job[2], failed)
         finally:
             slots.put(slot)
-        return job
+        return Played(job[0], job[2])
 
     with tempfile.TemporaryDirectory(prefix="spanlint-zoo-") as folder:
-        broker = any(form.rabbitmq for form in forms)
+        broker = any(form.rabbitmq for form, _, _ in waiting)
         with (
             all_servers(Path(folder), broker=broker) as shared,
             ThreadPoolExecutor(at_once) as pool,
         ):
-            waiting = [pool.submit(run, job, shared) for job in jobs(forms, seeds)]
+            running = [pool.submit(run, job, shared) for job in waiting]
             try:
-                for done in as_completed(waiting):
-                    form, _, those = done.result()
-                    yield form, those
+                for done in as_completed(running):
+                    yield done.result()
             finally:
                 pool.shutdown(cancel_futures=True)

@@ -11,7 +11,7 @@ from zoo.catalogue import FORMS as ALL_FORMS
 from zoo.catalogue import row_of
 from zoo.matrix import compare, faults, judge, present, tally
 from zoo.model import Form
-from zoo.recording import play_all
+from zoo.recording import jobs, play_all
 
 # Some minutes of two cores: in CI, and where a person asks for it (`./dev zoo --live` shows more).
 pytestmark = pytest.mark.skipif(
@@ -25,8 +25,9 @@ def test_every_form_live(tmp_path: Path) -> None:
     def keep(form: Form, seed: int) -> Path:
         return tmp_path / f"{form.name}-{seed}.jsonl.gz"
 
-    played = [form.name for form, _ in play_all(FORMS, [SEED], keep, at_once=4)]
-    assert sorted(played) == sorted(form.name for form in FORMS)
+    played = list(play_all(jobs(FORMS, [SEED]), keep, at_once=4))
+    assert [str(p) for p in played if p.failed] == []
+    assert sorted(p.form.name for p in played) == sorted(form.name for form in FORMS)
 
     results = [compare(row_of(form), SEED, judge(keep(form, SEED))) for form in FORMS]
     told = "\n".join(faults(results))
