@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from zoo import languages
 from zoo.catalogue import DATA, FORMS, LIVE, SHARED, row_of, shared_rows
 from zoo.matrix import Result, compare, faults, judge, table
 from zoo.model import Form
@@ -24,7 +25,7 @@ def main() -> int:
         form
         for form in FORMS
         if (any(form.name.startswith(o) for o in asked.only) if asked.only else True)
-        and (bool(asked.only) or not (live and form.polyglot))
+        and (languages.available() or not (live and form.polyglot))
     ]
     results, unplayed = _live(asked, forms) if live else ([], [])
     if asked.folder or not asked.live:

@@ -72,8 +72,9 @@ class Form:
     expects: findings of which each must be there (see `expect`). allows: codes that may be there
     besides, with what is true of them; `C102:info` only at that severity. fresh: every run needs
     new processes, since they are killed or remember. own_database: one that may be stopped.
+    wired: the database is behind a proxy that can slow it.
     drive: sends the traffic and injects the faults. actor: the header that names the user is
-    captured. polyglot: it needs what `polyglot/` installs, and is played only when it is named.
+    captured. polyglot: a service in another language, which needs what `tests/languages` fetches.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Form:
     allows: tuple[str, ...] = ()
     fresh: bool = False
     own_database: bool = False
+    wired: bool = False
     rabbitmq: bool = False
     polyglot: bool = False
     actor: bool = False

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from zoo import languages
 from zoo.catalogue import FORMS as ALL_FORMS
 from zoo.catalogue import row_of
 from zoo.matrix import compare, faults, judge, present, tally
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.skipif(
     not ({"CI", "SPANLINT_LIVE_ZOO"} & set(os.environ)), reason="plays the whole zoo: CI does"
 )
 SEED = 1_001
-FORMS = [form for form in ALL_FORMS if not form.polyglot]
+FORMS = [form for form in ALL_FORMS if languages.available() or not form.polyglot]
 
 
 def test_every_form_live(tmp_path: Path) -> None:

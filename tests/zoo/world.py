@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import itertools
+import os
 import random
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from collector.demo import backing
 from collector.demo.services import Telemetry, environment, instrumented
@@ -120,6 +122,11 @@ class World:
         self.services: dict[str, Running] = {}
 
     def _database(self, shared: Servers) -> str:
+        if self.form.wired:
+            address = urlsplit(shared.database)
+            self.database_wire = Wire(self.net, [address.port or 0])
+            behind = f"127.0.0.1:{address.port}"
+            return shared.database.replace(behind, f"127.0.0.1:{self.database_wire.port}")
         if not self.form.own_database:
             return shared.database
         self.own = ExitStack()
@@ -161,8 +168,9 @@ class World:
         }
         if version:
             variables["OTEL_RESOURCE_ATTRIBUTES"] = f"service.version={version}"
-        if part.framework in languages.COMMANDS:
-            variables |= {"OTEL_SERVICE_NAME": name, **languages.VARIABLES}
+        if part.framework in languages.VARIABLES:
+            variables |= {"OTEL_SERVICE_NAME": name, **languages.VARIABLES[part.framework]}
+            variables["NODE_PATH"] = f"{os.environ[languages.FETCHED]}/node_modules"
         with (self.folder / f"{name}-{number}.log").open("wb") as log:
             running.processes[port] = subprocess.Popen(
                 _command(part, name),
@@ -189,7 +197,7 @@ class World:
         if len(running.proxy.backends) > 1:
             running.proxy.backends.remove(port)
         if how == signal.SIGKILL:
-            time.sleep(_QUIET_S)
+            self._quiet()
         backing.stop(running.processes.pop(port), how)
         if port in running.proxy.backends:
             running.proxy.backends.remove(port)
@@ -205,12 +213,16 @@ class World:
 
     def settle(self) -> list[bytes]:
         """Waits until all spans have arrived; gives them and forgets them."""
-        count = -1
-        while count != len(self.receiver.bodies):
-            count = len(self.receiver.bodies)
-            time.sleep(_QUIET_S)
+        self._quiet()
         bodies, self.receiver.bodies[:] = list(self.receiver.bodies), []
         return bodies
+
+    def _quiet(self) -> None:
+        """Waits until something has arrived and nothing more does."""
+        count = 0
+        while not count or count != len(self.receiver.bodies):
+            count = len(self.receiver.bodies)
+            time.sleep(_QUIET_S)
 
     # --- traffic
 
@@ -247,8 +259,8 @@ class World:
 
 
 def _command(part: Part, name: str) -> list[str]:
-    if part.framework in languages.COMMANDS:
-        return languages.COMMANDS[part.framework]
+    if part.framework in languages.VARIABLES:
+        return languages.command(part.framework)
     module = "zoo.working" if part.framework == "worker" else "zoo.serving"
     return instrumented(name, [sys.executable, "-m", module])
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from functools import partial
 
+from zoo.balancer import Proxy
 from zoo.model import Form, Kind, Part
 from zoo.world import Send, World
 
-RATE = 18.0
+RATES = 9.0, 16.0
+"""Orders a second, by seed: enough for each rule in five seconds, and bearable for two cores."""
 WELL_S, ILL_S = 8.0, 16.0
 SIDE_S = 26.0
 """F107 compares stretches of 20 s."""
 
 
-def buy(world: World, seconds: float, mode: str = "", rate: float = RATE) -> None:
-    """Orders for so long."""
+def buy(world: World, seconds: float, mode: str = "", rate: float = 0.0) -> None:
+    """Orders for so long, at a rate of the seed unless one is given."""
+    rate = rate or random.Random(world.seed).uniform(*RATES)
     count, path = int(seconds * rate), world.form.parts[0].name
     path = {"gateway": "/checkout", "shop": "/orders", "payment": "/payments"}[path]
     numbers = [world.id(world.rng.randint(0, 900)) for _ in range(count)]
@@ -31,7 +35,7 @@ def well_then(mode: str, world: World) -> None:
 def well(world: World) -> None:
     """Steady, at two rates."""
     buy(world, 8, rate=10)
-    buy(world, 10, rate=RATE)
+    buy(world, 10, rate=18)
 
 
 def database_stops(world: World) -> None:
@@ -67,19 +71,54 @@ def edge_delays(name: str, world: World) -> None:
     proxy.delay_s = 0.0
 
 
+def database_delays(world: World) -> None:
+    """200 ms on the wire to the database."""
+    buy(world, SIDE_S, rate=9)
+    world.database_wire.delay_s = 0.2
+    buy(world, SIDE_S, rate=9)
+    world.database_wire.delay_s = 0.0
+
+
+def slow_all_along(world: World) -> None:
+    """The same 200 ms before and after: nothing rises."""
+    buy(world, 2 * SIDE_S, "slow", rate=9)
+
+
+def busier(world: World) -> None:
+    """Three times the traffic from the middle on."""
+    buy(world, SIDE_S, rate=6)
+    buy(world, SIDE_S, rate=18)
+
+
 def slows(world: World) -> None:
     buy(world, SIDE_S, rate=9)
     buy(world, SIDE_S, "slow", rate=9)
 
 
-def hangs(world: World) -> None:
+def hanging(proxy: Proxy, world: World, *, jitter_s: float = 4.0) -> None:
     """Six calls hang for 11 to 15 s while others are quick."""
-    proxy = world.services["payment"].proxy
     buy(world, 5)
-    proxy.delay_s, proxy.jitter_s = 11.0, 4.0
-    world.send([Send("POST", f"/orders/{world.id(n)}") for n in range(6)], workers=6)
+    proxy.delay_s, proxy.jitter_s = 11.0, jitter_s
+    path = "orders" if world.form.parts[0].name == "shop" else "payments"
+    world.send([Send("POST", f"/{path}/{world.id(n)}") for n in range(6)], workers=6)
     proxy.delay_s = proxy.jitter_s = 0.0
     buy(world, 3)
+
+
+def hangs(world: World) -> None:
+    hanging(world.services["payment"].proxy, world)
+
+
+def database_hangs(world: World) -> None:
+    hanging(world.database_wire, world)
+
+
+def polls(world: World) -> None:
+    """Calls that wait for 10 to 14 s, all of them: that is how long they take."""
+    proxy = world.services["payment"].proxy
+    proxy.delay_s, proxy.jitter_s = 10.0, 4.0
+    world.send([Send("POST", f"/orders/{world.id(n)}") for n in range(16)], workers=16)
+    proxy.delay_s = proxy.jitter_s = 0.0
 
 
 def times_out(world: World) -> None:
@@ -102,6 +141,7 @@ def _form(  # noqa: PLR0913
     allows: tuple[str, ...] = (),
     own_database: bool = False,
     fresh: bool = False,
+    wired: bool = False,
 ) -> Form:
     """`chain`: `gateway=routes shop=routes payment=routes[:framework[:driver]]`, outermost first."""
     parts = []
@@ -109,7 +149,7 @@ def _form(  # noqa: PLR0913
         service, _, rest = told.partition("=")
         routes, framework, driver = (*rest.split(":"), "", "")[:3]
         parts.append(Part(service, f"failures.{routes}", framework=framework, driver=driver))
-    return Form(name, kind, what, tuple(parts), drive, expects, allows, fresh, own_database)
+    return Form(name, kind, what, tuple(parts), drive, expects, allows, fresh, own_database, wired)
 
 
 _BY_WAY = ("F101", "F104")
@@ -213,6 +253,22 @@ FORMS = (
         "shop=shop_patient payment=payment_paid", hangs, "F106 shop", allows=_SLOW,
     ),
     _form(
+        "hanging_grpc", "bad", "the same over gRPC, without a deadline",
+        "shop=shop_grpc_patient payment=payment_paid:grpc", hangs, "F106 shop", allows=_SLOW,
+    ),
+    _form(
+        "hanging_query", "bad", "queries hang for 11 s, no statement time-out",
+        "payment=payment", database_hangs, "F106 payment", allows=_SLOW, wired=True,
+    ),
+    _form(
+        "long_poll", "distractor", "calls that always wait for 10 s and more",
+        "shop=shop_patient payment=payment_paid", polls,
+    ),
+    _form(
+        "timeout_grpc", "good", "a gRPC deadline of two seconds",
+        "shop=shop_grpc payment=payment_paid:grpc", times_out, allows=(*_SLOW, "F101", "F105"),
+    ),
+    _form(
         "timeout", "good", "the same fault, cut off after half a second",
         "shop=shop_with_timeout payment=payment_paid", times_out, allows=(*_SLOW, "F101", "F105"),
     ),
@@ -233,6 +289,24 @@ FORMS = (
     _form(
         "slow_query", "bad", "the database takes 200 ms more",
         "gateway=gateway shop=shop payment=payment_querying", slows, "F107",
+    ),
+    _form(
+        "slow_edge_grpc", "bad", "200 ms on the wire between shop and payment, over gRPC",
+        "gateway=gateway shop=shop_grpc payment=payment_working:grpc",
+        partial(edge_delays, "payment"), "F107 - payment",
+    ),
+    _form(
+        "slow_database_edge", "bad", "200 ms on the wire to the database",
+        "gateway=gateway shop=shop payment=payment", database_delays, "F107 payment",
+        wired=True,
+    ),
+    _form(
+        "slow_all_along", "distractor", "as slow before as after",
+        "gateway=gateway shop=shop payment=payment_working", slow_all_along,
+    ),
+    _form(
+        "busier", "distractor", "three times the traffic from the middle on",
+        "gateway=gateway shop=shop payment=payment_querying", busier,
     ),
     _form(
         "steady", "good", "nothing happens, at two rates",

@@ -10,7 +10,7 @@ import os
 import random
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from zoo.ask import Ask, Failed, Handler, Routes
@@ -216,14 +216,14 @@ def _channel() -> Any:
     return grpc.insecure_channel(os.environ["ZOO_PAYMENT_URL"].removeprefix("http://"))
 
 
-def pay_by_grpc(ask: Ask) -> Any:
+def pay_by_grpc(ask: Ask, patience_s: float | None = 2.0) -> Any:
     """The same call over gRPC, with a deadline."""
     import grpc
 
     pay = _channel().unary_unary("/zoo.Payments/Pay")
     told = json.dumps({"id": str(ask.id), "mode": ask.mode}).encode()
     try:
-        return pay(told, timeout=2).decode()
+        return pay(told, timeout=patience_s).decode()
     except grpc.RpcError as error:
         raise Failed(502, str(error.code())) from error
 
@@ -266,6 +266,7 @@ FORMS: dict[str, Routes] = {
     "shop_patient": {ORDER: passing(*TO_PAYMENT, timeout=None)},
     "shop_with_timeout": {ORDER: passing(*TO_PAYMENT, timeout=0.5)},
     "shop_grpc": {ORDER: pay_by_grpc},
+    "shop_grpc_patient": {ORDER: partial(pay_by_grpc, patience_s=None)},
     "shop_grpc_retrying": {ORDER: retrying_grpc},
     # payments
     "payment": {PAY: payment},
