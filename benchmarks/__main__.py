@@ -41,6 +41,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     add("--no-write", action="store_true", help="leave docs/performance.md as it is")
     add("--profile", action="store_true", help="profile `check` instead, print it, and end")
     add("--soak", type=int, metavar="MINUTES", help="unique texts for so long, compressed; and end")
+    add("--keys", type=int, metavar="COUNT", help="offer so many distinct keys, show what stays")
     return parser.parse_args(given)
 
 
@@ -51,6 +52,10 @@ def main() -> int:
         from benchmarks import soak
 
         return 0 if soak.run(options.soak) else 1
+    if options.keys:
+        from benchmarks import keys
+
+        return 0 if keys.run(options.keys) else 1
     from benchmarks import bodies as making
 
     count = options.bodies or (120 if options.quick else 200)

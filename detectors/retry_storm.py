@@ -27,7 +27,9 @@ How it decides
     Attempts of one logical call are failures and at most one success, last, of the same URL (or
     statement) and values in one entry. Attempts inside a library show as several answers of one
     route to one CLIENT span, or as http.request.resend_count or botocore's retry_attempts; a Celery
-    run tells which attempt it is, and each run is an entry of its own. In panes
+    run tells which attempt it is, and each run is an entry of its own. Messages that go back to
+    their queue are told by the span that sent them, which every delivery has as its parent or its
+    link: a message is one logical call then, and each delivery of it an attempt. In panes
     of 5 s in which at least `min_lost_ratio` of the logical calls fails in the end, over at least
     `min_calls`, attempts per (entry, URL) are held against those of the same operation while all is
     well: a loop that always makes three calls amplifies nothing. From `min_amplification` on it is
@@ -81,7 +83,7 @@ class RetryStorm:
     code = "F102"
     name = "retry-storm"
     scope: Scope = "trace"
-    needs = ("attempts", "edges", "sight")
+    needs = ("attempts", "deliveries", "edges", "sight")
 
     @dataclass(frozen=True, slots=True)
     class Settings:
@@ -141,12 +143,12 @@ def _settings(rule: Rule, facts: FactsView, context: Context, edge: Edge) -> Any
 def _too_few(rule: Rule, facts: FactsView, context: Context, edge: Edge, held: Held) -> bool:
     """Whether an edge has too few calls to be judged, or too few attempts; notes why."""
     settings, service = _settings(rule, facts, context, edge), facts.text(edge.service)
-    if edge.logical < settings.min_calls:
+    if edge.calls < settings.min_calls:
         hold(
             held,
             service,
             "below_threshold",
-            f"{edge.logical} failing calls of {facts.text(edge.label)}; "
+            f"{edge.calls} failing calls of {facts.text(edge.label)}; "
             f"{settings.min_calls} are needed",
         )
         return True

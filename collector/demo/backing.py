@@ -30,9 +30,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(ready: Callable[[], bool], process: subprocess.Popen[Any], log: Path) -> None:
+def wait_until(
+    ready: Callable[[], bool], process: subprocess.Popen[Any], log: Path, limit_s: float = START_S
+) -> None:
     """Return when `ready`; raises NotStarted with the end of `log` when the process ends first."""
-    deadline = time.monotonic() + START_S
+    deadline = time.monotonic() + limit_s
     while not ready():
         if process.poll() is not None or time.monotonic() > deadline:
             tail = log.read_text(errors="replace")[-2_000:] if log.exists() else ""

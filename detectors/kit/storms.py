@@ -15,10 +15,13 @@ import polars as pl
 
 from detectors.kit.contract import FactsView
 from detectors.kit.edges import names_of_calls
+from detectors.kit.sampling import Sample, sample_of
 
 EDGE = ("service", "entry_label", "category", "label")
 _BUCKET_CALLS = 5
 """Logical calls in a pane from which on the share that fails says something."""
+_LOST_MESSAGES = 3
+"""Messages that are lost in a pane from which on it is not a matter of one of them (M101)."""
 _HEALTHY_GROUPS = 10
 """Groups without a failure from which on they are a baseline."""
 
@@ -28,6 +31,7 @@ class Edge:
     """Calls of one operation to one other, in the panes in which most of them failed.
 
     Codes of texts: service, operation, label, callee, callee_operation (null where unknown).
+    calls: logical ones, but deliveries where a queue repeats what few consumers hold at a time.
     healthy: attempts per group while all is well, None without a baseline. rows: facts `attempts`
     of the failing panes. growing: tries grow while success falls.
     """
@@ -39,6 +43,7 @@ class Edge:
     callee: int | None
     callee_operation: int | None
     groups: int
+    calls: int
     logical: int
     lost: int
     attempts: int
@@ -48,6 +53,13 @@ class Edge:
     healthy: float | None
     growing: bool
     rows: pl.DataFrame
+
+    @property
+    def reaches(self) -> tuple[int | None, int | None]:
+        """Service and operation that the calls arrive at; deliveries arrive at the consumer."""
+        if self.category == "messaging" and self.label == self.operation:
+            return self.service, self.operation
+        return self.callee, self.callee_operation
 
     @property
     def amplification(self) -> float:
@@ -88,7 +100,67 @@ def failing_edges(facts: FactsView, min_lost_ratio: float) -> list[Edge]:
         same = pl.all_horizontal(pl.col(c) == group[c][0] for c in EDGE)
         healthy = baseline(rows.filter(same))
         found.append(_edge(group.sort("pane", "healthy", "peer", "callee"), healthy, known))
-    return sorted(found, key=lambda e: (e.service, e.operation, e.label))
+    again = redelivered(facts, min_lost_ratio)
+    kept = {(e.service, e.operation, e.label): e for e in found}
+    for edge in again:
+        other = kept.get((edge.service, edge.operation, edge.label))
+        if other is None or other.amplification < edge.amplification:
+            kept[edge.service, edge.operation, edge.label] = edge
+    return [kept[k] for k in sorted(kept)]
+
+
+def redelivered(facts: FactsView, min_lost_ratio: float) -> list[Edge]:
+    """Consumers as edges from their queue: a message is a logical call, a delivery an attempt.
+
+    In panes in which the work on at least `min_lost_ratio` of the messages failed, whatever came
+    later; a message that was lost in several panes is one.
+    """
+    sample = sample_of(facts.table("deliveries"), "message")
+    again = sample.rows.with_columns(
+        (pl.col("failed") == pl.col("deliveries")).alias("_lost"),
+        pl.col("failed").sum().over("service", "entry_label", "message").alias("_ever"),
+    )
+    pane = ("pane", "service", "entry_label")
+    lost, messages = pl.col("_lost").sum().over(pane), pl.len().over(pane)
+    enough = pl.col("deliveries").sum().over(pane) * (1 << sample.level) >= _BUCKET_CALLS
+    failing = (lost >= messages * min_lost_ratio) & enough & (lost > 0)
+    found = []
+    for _, group in again.with_columns(failing.alias("_failing")).group_by(
+        "service", "entry_label", maintain_order=True
+    ):
+        rows = group.filter("_failing")
+        if rows.filter("_lost")["message"].n_unique() >= _LOST_MESSAGES:
+            found.append(_from_queue(rows.sort("pane", "message"), group, sample))
+    return found
+
+
+def _from_queue(rows: pl.DataFrame, group: pl.DataFrame, sample: Sample) -> Edge:
+    fine = group.filter(pl.col("_ever") == 0)
+    known = fine["message"].n_unique()
+    usual = int(fine["deliveries"].sum()) / known if known >= _HEALTHY_GROUPS else None
+    messages = sample.scaled(rows["message"].n_unique())
+    attempts = sample.scaled(int(rows["deliveries"].sum()))
+    return Edge(
+        service=rows["service"][0],
+        operation=rows["entry_label"][0],
+        category="messaging",
+        label=rows["entry_label"][0],
+        callee=None,
+        callee_operation=None,
+        groups=messages,
+        calls=attempts,
+        logical=messages,
+        lost=sample.scaled(rows.filter("_lost")["message"].n_unique()),
+        attempts=attempts,
+        hidden=0,
+        unseen=0,
+        traces=messages,
+        healthy=usual,
+        growing=False,
+        rows=rows.with_columns(
+            pl.col("deliveries").alias("attempts"), pl.col("spent_ns").alias("extra_ns")
+        ),
+    )
 
 
 def baseline(groups: pl.DataFrame, *, hidden: bool = True) -> float | None:
@@ -122,6 +194,7 @@ def _edge(rows: pl.DataFrame, healthy: float | None, known: pl.DataFrame) -> Edg
         callee=callee,
         callee_operation=operation,
         groups=summed("groups"),
+        calls=summed("logical"),
         logical=summed("logical"),
         lost=summed("lost"),
         attempts=summed("attempts"),
@@ -162,7 +235,7 @@ def storms(edges: Iterable[Edge], min_amplification: float) -> list[Storm]:
     edges = list(edges)
     above: dict[tuple[Any, Any], list[Edge]] = {}
     for edge in edges:
-        above.setdefault((edge.callee, edge.callee_operation), []).append(edge)
+        above.setdefault(edge.reaches, []).append(edge)
     amplified = [e for e in edges if e.amplification >= min_amplification]
     covered: set[int] = set()
     found = []

@@ -16,7 +16,8 @@ Kind = Literal["bad", "good", "distractor"]
 class Part:
     """A service of a form: `service.name`, the routes (`theme.form`), how many instances.
 
-    framework: overrides that of the dress. driver: likewise.
+    framework: overrides that of the dress (also `worker` and `linked_worker`, whose runs are joined
+    to what sent them by links). driver: likewise.
     """
 
     name: str

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from collector.demo.backing import NotStarted, free_port, listening, stop, wait_until
 
+PATIENCE_S = 120.0
+"""For what starts: many do at once, on machines that have other things to do as well."""
 _STARTED = b"Server startup complete"
 
 
@@ -54,7 +56,7 @@ def rabbitmq(folder: Path) -> Iterator[str]:
             start_new_session=True,
         )
     try:
-        wait_until(lambda: _STARTED in log.read_bytes(), process, log)
+        wait_until(lambda: _STARTED in log.read_bytes(), process, log, PATIENCE_S)
         yield f"amqp://guest:guest@127.0.0.1:{port}/"
     finally:
         stop(process, signal.SIGTERM, grace_s=20.0)

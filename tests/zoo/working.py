@@ -13,6 +13,7 @@ import sys
 
 import pika
 from celery.signals import worker_ready
+from opentelemetry.instrumentation.celery import CeleryInstrumentor
 
 from zoo.services import messages
 
@@ -25,6 +26,9 @@ def tell_ready(**_: object) -> None:
 
 
 def run_celery() -> None:
+    if os.environ["ZOO_FRAMEWORK"] == "linked_worker":
+        # an option that no variable of the environment sets
+        CeleryInstrumentor().instrument(use_span_links=True)
     worker_ready.connect(tell_ready)
     messages.tasks.worker_main(
         [

@@ -168,6 +168,8 @@ class World:
         }
         if version:
             variables["OTEL_RESOURCE_ATTRIBUTES"] = f"service.version={version}"
+        if part.framework == "linked_worker":
+            variables["OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"] = "celery"
         if part.framework in languages.VARIABLES:
             variables |= {"OTEL_SERVICE_NAME": name, **languages.VARIABLES[part.framework]}
             variables["NODE_PATH"] = f"{os.environ[languages.FETCHED]}/node_modules"
@@ -187,7 +189,7 @@ class World:
 
     def _wait(self, running: Running, port: int, process: subprocess.Popen[bytes]) -> None:
         logs = sorted(self.folder.glob(f"{running.part.name}-*.log"))
-        backing.wait_until(lambda: backing.listening(port), process, logs[-1])
+        backing.wait_until(lambda: backing.listening(port), process, logs[-1], servers.PATIENCE_S)
         if port not in running.proxy.backends:
             running.proxy.backends.append(port)
 
@@ -261,7 +263,7 @@ class World:
 def _command(part: Part, name: str) -> list[str]:
     if part.framework in languages.VARIABLES:
         return languages.command(part.framework)
-    module = "zoo.working" if part.framework == "worker" else "zoo.serving"
+    module = "zoo.working" if part.framework.endswith("worker") else "zoo.serving"
     return instrumented(name, [sys.executable, "-m", module])
 
 

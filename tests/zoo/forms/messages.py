@@ -27,6 +27,16 @@ def charges(world: World) -> None:
     buy(world, 12, "down", rate=10)
 
 
+def outage(world: World) -> None:
+    """Connections to payment end without an answer for a while."""
+    proxy = world.services["payment"].proxy
+    buy(world, 5, rate=6)
+    proxy.drop = True
+    buy(world, 8, rate=5)
+    proxy.drop = False
+    buy(world, 3, rate=6)
+
+
 def _form(  # noqa: PLR0913
     name: str,
     kind: Kind,
@@ -38,10 +48,11 @@ def _form(  # noqa: PLR0913
     allows: tuple[str, ...] = (),
     consumers: int = 1,
     payment: str = "",
+    worker: str = "worker",
 ) -> Form:
     parts = [
         Part("shop", f"messages.{routes}", driver="psycopg"),
-        Part("worker", f"messages.{consumer}", consumers, framework="worker"),
+        Part("worker", f"messages.{consumer}", consumers, framework=worker),
     ]
     if payment:
         parts.append(Part("payment", f"failures.{payment}"))
@@ -57,6 +68,15 @@ FORMS = (
     _form("task_retries", "bad", "a task that is tried again at once while payment is down",
           "charge", "celery", charges, "F102", allows=("F101", "F103", "F104"),
           payment="payment_failing"),
+    _form("task_retries_linked", "bad", "the same; a link joins each run to what sent it",
+          "charge", "celery", charges, "F102", allows=("F101", "F103", "F104"),
+          payment="payment_failing", worker="linked_worker"),
+    _form("task_requeued", "bad", "a task that goes back to its queue while payment is down",
+          "charge_or_requeue", "celery", outage, "F102 worker charge_or_requeue",
+          allows=("F101", "F103", "F104"), payment="payment_paid"),
+    _form("task_requeued_linked", "bad", "the same; a link joins each run to what sent it",
+          "charge_or_requeue", "celery", outage, "F102 worker charge_or_requeue",
+          allows=("F101", "F103", "F104"), payment="payment_paid", worker="linked_worker"),
     _form("task_backoff", "good", "a task whose pauses grow and differ", "charge_patiently",
           "celery", orders, payment="payment_failing"),
     _form("partitions", "distractor", "three consumers, each with the orders of its partition",

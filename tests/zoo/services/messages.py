@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import pika
 from celery import Celery
+from celery.exceptions import Reject
 
 from zoo.ask import Ask, Failed, Routes
 from zoo.stores import call, sql
@@ -52,6 +54,16 @@ def charge(self: Any, number: int, mode: str) -> None:
         call("payment", f"/payments/{number}", method="POST", mode=mode)
     except Failed as failed:
         raise self.retry(exc=RuntimeError(str(failed)), countdown=0) from failed
+
+
+@tasks.task(name="charge_or_requeue", acks_late=True)
+def charge_or_requeue(number: int) -> None:
+    """Back to the queue it goes: the same message is delivered again until it works."""
+    try:
+        call("payment", f"/payments/{number}", method="POST")
+    except Failed as failed:
+        time.sleep(0.03)
+        raise Reject(str(failed), requeue=True) from failed
 
 
 @tasks.task(name="charge_patiently", bind=True, max_retries=4)
@@ -130,6 +142,7 @@ FORMS: dict[str, Routes] = {
     "lines": {ORDER: publishing(price_lines)},
     "each_line": {ORDER: publish_each_line},
     "charge": {ORDER: publish_charge},
+    "charge_or_requeue": {ORDER: publishing(charge_or_requeue)},
     "charge_patiently": {ORDER: publishing(charge_patiently)},
     "partitions": {ORDER: publish_to_partition},
 }
