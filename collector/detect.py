@@ -137,6 +137,10 @@ class Detector:
         """Rows by table as of the last merge: whoever watches the sizes shall not pay for one."""
         return {name: frame.height for name, frame in self._facts.frames.items()}
 
+    def remember(self, facts: Facts) -> None:
+        """Facts of an earlier start (`lasting`), before anything is accepted."""
+        self._facts = merge_facts([self._facts, Facts(facts.frames, facts.texts)])
+
     def judge(self, now_s: float) -> Judgement:
         """What all selected rules say of the horizon that ends now."""
         now_ns = self.window.watermark_ns(now_s)

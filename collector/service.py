@@ -31,8 +31,9 @@ from collector.settings import Settings
 from collector.store import Counters, Store
 from collector.version import VERSION
 from detectors.kit.contract import Visibility
-from detectors.kit.engine import Facts
+from detectors.kit.engine import Facts, lasting
 from detectors.kit.texts import Texts
+from detectors.kit.wire import Push, WireError, from_bytes, to_bytes
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,8 @@ _IDLE_INTERVALS = 6
 """Where no facts came, only every so many intervals are judged: time alone changes little."""
 _PARKED_AFTER = 3
 """A rule that raises so many times in a row is left out until the next start."""
+_SAVED_EVERY_S = 300.0
+"""So much of what instances remember is lost when the process is killed."""
 _LIMITS = ("max_rows", "max_pending_bytes", "forward_queue_bytes")
 _COUNTED = {
     "spans": ("spanlint_spans_observed_total", ()),
@@ -78,6 +81,7 @@ class Service:
             self._store, self._counters, settings.mutes(), int(settings.horizon_s * 1e9)
         )
         self._detector = Detector(settings, self._texts, self._add_telemetry)
+        self._remember()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="spanlint")
         self._forwarder: Forwarder | None = None
         self._intake: Intake | None = None
@@ -87,6 +91,7 @@ class Service:
         self._visibility: tuple[Visibility, ...] = ()
         self._counted: dict[str, float] = {}
         self._judged_at = 0.0
+        self._saved_at = time.time()
         self._ready = False
         self.addresses = Addresses("", "", "")
 
@@ -114,6 +119,18 @@ class Service:
         self._tasks.append(asyncio.create_task(self._keep_judging()))
         self._ready = True
         log.info("protobuf is decoded by the %s decoder", self._intake.decoder.name)
+
+    def _remember(self) -> None:
+        """Takes up the facts of instances that served before a restart of our own."""
+        saved = self._store.facts()
+        if saved is None:
+            return
+        try:
+            self._detector.remember(from_bytes(saved).facts)
+        except WireError as error:
+            log.warning(
+                "facts in %s are not read, as if it was empty: %s", self._settings.state, error
+            )
 
     def _make_forwarder(self) -> Forwarder:
         settings = self._settings
@@ -208,6 +225,14 @@ class Service:
             )
         self._visibility = judgement.visibility
         self._judged_at = now_s
+        if now_s - self._saved_at >= _SAVED_EVERY_S:
+            self._save_facts(now_s)
+
+    def _save_facts(self, now_s: float) -> None:
+        self._saved_at = now_s
+        if self._store.lasts:
+            push = Push("spanlint", int(now_s * 1e9), 1, lasting(self._detector.facts()))
+            self._store.save_facts(to_bytes(push))
 
     def _add_telemetry(self, facts: Facts) -> None:
         if self._settings.service_graph:
@@ -288,6 +313,7 @@ class Service:
         self._judge()
 
     def _save(self) -> None:
+        self._save_facts(time.time())
         self._count()
         self._counters.commit()
 

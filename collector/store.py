@@ -1,4 +1,4 @@
-"""What survives a restart: findings and counters, in one sqlite file.
+"""What survives a restart: findings, counters and lasting facts, in one sqlite file.
 
 A counter is shown only after it was committed, so that a killed process starts again from what was
 last shown: no counter ever goes down. Without a file everything is kept in memory.
@@ -20,8 +20,10 @@ CREATE TABLE IF NOT EXISTS findings (fingerprint TEXT PRIMARY KEY, body BLOB NOT
 CREATE TABLE IF NOT EXISTS counters (
     name TEXT NOT NULL, labels TEXT NOT NULL, value REAL NOT NULL, PRIMARY KEY (name, labels)
 );
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, body BLOB NOT NULL);
 """
 OTHER = "other"
+_LASTING = "lasting"
 
 
 class StateError(Exception):
@@ -66,6 +68,25 @@ class Store:
             ]
             with self._lock, self._db:
                 self._db.executemany("REPLACE INTO counters VALUES (?, ?, ?)", rows)
+
+    def facts(self) -> bytes | None:
+        """The facts that were saved last (`detectors.kit.wire`)."""
+        if self._db is None:
+            return None
+        with self._lock:
+            row = self._db.execute("SELECT body FROM facts WHERE name = ?", (_LASTING,)).fetchone()
+        return row[0] if row else None
+
+    def save_facts(self, body: bytes) -> None:
+        """Saves facts in the place of those before."""
+        if self._db is not None:
+            with self._lock, self._db:
+                self._db.execute("REPLACE INTO facts VALUES (?, ?)", (_LASTING, body))
+
+    @property
+    def lasts(self) -> bool:
+        """Whether anything is kept at all."""
+        return self._db is not None
 
     def close(self) -> None:
         """Gives the file free."""

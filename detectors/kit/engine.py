@@ -176,6 +176,24 @@ def _lasting(table: LastingTable, facts: Facts, fresh: Mapping[str, pl.DataFrame
     return merging.merge(table, [merging.regroup(table, folded), fresh[table.name]])
 
 
+def lasting(facts: Facts) -> Facts:
+    """What a process hands to its next start: the tables that last, and which instances serve.
+
+    Panes are folded, for they have been counted, but those of the tables that keep others alive:
+    an instance that does not serve again within the horizon is forgotten as if nothing had been.
+    """
+    known = {n: t for n, t in _TABLES().items() if isinstance(t, LastingTable)}
+    keeping = {t.life.table for t in known.values()}
+    frames = {}
+    for name, table in known.items():
+        frame = facts.table(name)
+        if name not in keeping:
+            folded = frame.with_columns(pl.lit(FOLDED, dtype=pl.Int64).alias("pane"))
+            frame = merging.merge(table, [folded])
+        frames[name] = frame
+    return Facts(frames, {c: facts.texts[c] for c in _codes(frames) if c in facts.texts})
+
+
 def _codes(frames: Mapping[str, pl.DataFrame]) -> set[int]:
     """Every text code that facts mention, exemplars included."""
     found: list[pl.Series] = []

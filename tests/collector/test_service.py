@@ -21,12 +21,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from collector.receive.bodies import Refusal, inflate
 from collector.service import StartError
 from collector.settings import Settings
-from collector.store import StateError
+from collector.store import StateError, Store
 from support.otlp import as_json
 from support.running import PROTOBUF, Running, as_if_now, running, until
 from support.sketch import read_cases, request
 
-CASES = read_cases(Path(__file__).parents[1] / "detectors" / "n_plus_one_query.trace")
+TRACES_OF_RULES = Path(__file__).parents[1] / "detectors"
+CASES = read_cases(TRACES_OF_RULES / "n_plus_one_query.trace")
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 
@@ -204,6 +205,28 @@ def test_stopping_judges_what_is_open_and_a_restart_remembers(tmp_path: Path) ->
 
     assert again["fingerprint"] == first["fingerprint"]
     assert again["first_seen"] == first["first_seen"]
+
+
+def test_what_instances_know_survives_a_restart(tmp_path: Path) -> None:
+    state = str(tmp_path / "state.sqlite")
+    cached = read_cases(TRACES_OF_RULES / "process_local_cache.trace")[0]
+    entities, entries = (f'spanlint_facts_rows{{table="{t}"}}' for t in ("entities", "entries"))
+    with running(state=state) as service:
+        service.send(as_if_now(request(cached)).SerializeToString())
+        until(lambda: service.metric(entities) > 0)
+
+    with running(state=state) as service:
+        assert service.metric(entities) > 60
+        assert service.metric(entries) == 0
+
+
+def test_facts_of_another_version_are_left(tmp_path: Path) -> None:
+    state = str(tmp_path / "state.sqlite")
+    store = Store(state)
+    store.save_facts(b"SLF0 something else")
+    store.close()
+    with running(state=state) as service:
+        assert service.metric('spanlint_facts_rows{table="entities"}') == 0
 
 
 def test_two_processes_do_not_share_a_state_file(tmp_path: Path) -> None:

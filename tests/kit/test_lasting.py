@@ -9,10 +9,13 @@ import polars as pl
 import pytest
 
 from collector.decode.protobuf import decode_traces
+from detectors.facts.entities import TABLE as ENTITIES
 from detectors.kit.catalogue import tables
 from detectors.kit.contract import FOLDED, Context, LastingTable
-from detectors.kit.engine import Facts, default_settings, judge, merge_facts, since
+from detectors.kit.engine import Facts, default_settings, judge, lasting, merge_facts, since
+from detectors.kit.merge import without_panes
 from detectors.kit.texts import Texts
+from detectors.kit.wire import Push, from_bytes, to_bytes
 from support.judging import facts_of
 from support.sketch import EPOCH_NS, read_cases, request
 
@@ -81,6 +84,31 @@ def test_what_lasts_is_bounded_by_subjects_not_by_time() -> None:
     assert not any(
         late.table(n).filter(pl.col("pane") == FOLDED).height for n in ("entries", "sight")
     )
+
+
+def test_a_restart_of_our_own_forgets_nothing_that_lasts() -> None:
+    facts, now = lived(24)
+    saved = from_bytes(to_bytes(Push("spanlint", now, 1, lasting(facts)))).facts
+    last = minutes()[24]
+    now += 60 * SECOND
+
+    remembered = since(merge_facts([saved, last]), now - HORIZON)
+
+    assert "S101" in spoken(remembered, now)
+    assert "S101" not in spoken(last, now)
+    whole, _ = lived(25)
+    wanted = without_panes(ENTITIES, whole.table("entities"))
+    assert without_panes(ENTITIES, remembered.table("entities")).equals(wanted)
+    assert set(saved.frames) == set(LASTING)
+
+
+def test_what_is_saved_is_not_counted_again() -> None:
+    facts, now = lived(24)
+    saved = lasting(facts)
+
+    assert saved.table("entities")["pane"].unique().to_list() == [FOLDED]
+    found = judge(saved, Context(now, now - HORIZON, default_settings)).findings
+    assert [f.code for f in found if f.panes] == []
 
 
 def test_folding_twice_is_folding_once() -> None:
