@@ -120,6 +120,8 @@ class MissingTimeout:
             least_s = settings.outlier_s if usual else settings.hang_s
             long = group.filter(pl.col("bin") >= _bin_at(least_s * 1e9))
             if not long.height:
+                if not usual and _outliers(group, settings) >= settings.min_calls:
+                    hold(held, service, "below_threshold", _slow(facts, group, settings, median_ns))
                 continue
             reason = _why_not(facts, settings, long, least_s, median_ns)
             if reason:
@@ -160,6 +162,19 @@ def _median_ns(facts: FactsView, group: pl.DataFrame) -> int:
     )
     counted = [(int(b), int(n)) for b, n in edges.select("bin", "calls").iter_rows()]
     return duration_bin_bounds_ns(weighted_median(counted))[1] if counted else 0
+
+
+def _outliers(group: pl.DataFrame, settings: Any) -> int:
+    """Calls that would hang if the others were quick."""
+    return int(group.filter(pl.col("bin") >= _bin_at(settings.outlier_s * 1e9))["calls"].sum())
+
+
+def _slow(facts: FactsView, group: pl.DataFrame, settings: Any, median_ns: int) -> str:
+    return (
+        f"{_outliers(group, settings)} calls of {facts.text(group['label'][0])} took "
+        f"{settings.outlier_s:g} s, but others are slow too (median {median_ns / 1e6:.3g} ms); "
+        f"{settings.hang_s:g} s are needed then"
+    )
 
 
 def _why_not(

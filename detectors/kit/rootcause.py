@@ -137,9 +137,12 @@ def _excess(
 def edge_shifts(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
     """`resolved_edges` of two windows -> caller, callee, low, z, mean0, mean1, n1, excess_ns.
 
-    Weighted by calls over the operations of the callee.
+    Weighted by calls over the operations of the callee. Whoever sends a message does not wait for
+    the work on it: no gap is between the two.
     """
     by = ["caller", "callee", "operation"]
+    waits = ~((pl.col("category") == "messaging") & pl.col("instrumented"))
+    before, after = before.filter(waits), after.filter(waits)
     risen = log_shifts(before, after, by, "spans", "gap_log", "gap_log2")
     risen = risen.join(_excess(before, after, by, "spans", "gap_ns"), on=by, nulls_equal=True)
     weight = pl.col("n1") / pl.col("n1").sum()

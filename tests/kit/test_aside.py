@@ -137,3 +137,17 @@ def test_nothing_has_the_columns_too() -> None:
     empty = look_aside(assemble(frame()))
 
     assert {c.name: c.dtype for c in ASIDE}.items() <= dict(empty.schema).items()
+
+
+def test_commands_that_start_in_one_tick_are_a_sandwich() -> None:
+    """Clocks that tick by the millisecond; the longer command would come first otherwise."""
+    rows = entry(0, [("look", None, None), ("read", None, None), ("fill", None, None)])
+    ticking = [rows[0], *({**row, "start_ns": row["start_ns"]} for row in rows[1:])]
+    for row, duration in zip(ticking[1:], (1, 8, 2), strict=True):
+        row["start_ns"], row["duration_ns"] = rows[1]["start_ns"], duration
+    found = look_aside(assemble(frame(*ticking))).rows_by_key(["span_id"], named=True)
+
+    (read,) = found[1_002]
+    assert (read["looked"], read["filled"]) == (True, True)
+    (look,) = found[1_001]
+    assert not look["looked"]

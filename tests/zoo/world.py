@@ -39,6 +39,8 @@ CREATE TABLE audit (product int, at timestamptz);
 """
 _QUIET_S = 0.8
 """No body for so long: the batch processors, which wait 0.3 s, have sent all that there is."""
+_DRAINED_S = 3.0
+"""… and consumers have nothing left in their queues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +226,7 @@ class World:
         count = 0
         while not count or count != len(self.receiver.bodies):
             count = len(self.receiver.bodies)
-            time.sleep(_QUIET_S)
+            time.sleep(_DRAINED_S if self.form.rabbitmq else _QUIET_S)
 
     # --- traffic
 

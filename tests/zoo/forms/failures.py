@@ -95,12 +95,13 @@ def slows(world: World) -> None:
     buy(world, SIDE_S, "slow", rate=9)
 
 
-def hanging(proxy: Proxy, world: World, *, jitter_s: float = 4.0) -> None:
-    """Six calls hang for 11 to 15 s while others are quick."""
-    buy(world, 5)
-    proxy.delay_s, proxy.jitter_s = 11.0, jitter_s
+def hanging(proxy: Proxy, world: World) -> None:
+    """Nine calls, one after the other, hang for 11 to 17 s while all others are quick."""
+    buy(world, 8)
+    proxy.delay_s, proxy.jitter_s = 11.0, 6.0
     path = "orders" if world.form.parts[0].name == "shop" else "payments"
-    world.send([Send("POST", f"/{path}/{world.id(n)}") for n in range(6)], workers=6)
+    sends = [Send("POST", f"/{path}/{world.id(n)}") for n in range(9)]
+    world.send(sends, workers=9, rate=1.5)
     proxy.delay_s = proxy.jitter_s = 0.0
     buy(world, 3)
 
@@ -110,6 +111,10 @@ def hangs(world: World) -> None:
 
 
 def database_hangs(world: World) -> None:
+    """The same of queries; connections are there, for a pool opens one for each that waits."""
+    world.database_wire.delay_s = 0.3
+    world.send([Send("POST", f"/payments/{world.id(n)}") for n in range(12)], workers=12)
+    world.database_wire.delay_s = 0.0
     hanging(world.database_wire, world)
 
 
