@@ -83,7 +83,7 @@ _WAITING_WORDS = re.compile(
 )
 _WALL_SHARE = 0.8
 _WALL_CALLS = 5
-"""Fewer calls of about the same length may be so by chance."""
+"""Fewer calls of about the same length may be so by chance, unless they all fail then."""
 _WALL_BINS = 2
 """Sixteenth octaves: long calls that lie within them end at a wall."""
 
@@ -195,7 +195,7 @@ def _why_not(
     wall = _wall(_counted(long), settings.min_calls)
     if wall is not None:
         value = fine_bin_ns(wall + 0.5) / 1e9
-        if calls < _WALL_CALLS:
+        if calls < _WALL_CALLS and not long["failed"].all():
             told = f"{calls} long calls of {label} end at about {value:.3g} s"
             return "below_threshold", f"{told}; {_WALL_CALLS} tell a time-out from chance"
         return "exempt", f"long calls of {label} end at {value:.3g} s: there is a time-out"
