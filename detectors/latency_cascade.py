@@ -30,7 +30,8 @@ How it decides
     time less the answer's), both as mean logarithms, less two standard errors. The suspect whose
     clues weigh most is the origin, if its own time or gap rose to `min_factor` times or more, by
     `min_rise_ms`, over `min_samples` on both sides and `min_seconds` each, and an operation that
-    waits for it became slower too. Wasted is the time beyond what the same calls took before.
+    waits for it became slower too, by `min_share` of that or more because of it. Wasted is the time
+    beyond what the same calls took before.
 
 Not flagged
     Services that only wait: their waiting is neither own time nor a gap. Operations that nobody
@@ -71,7 +72,7 @@ from detectors.kit.contract import (
 )
 from detectors.kit.knobs import knob
 from detectors.kit.pricing import fingerprint
-from detectors.kit.rootcause import Clue, Diagnosis, Suspect, diagnose
+from detectors.kit.rootcause import Clue, Diagnosis, Suspect, diagnose, excess
 from detectors.kit.shifts import Window, log_shifts
 from detectors.kit.sightlines import verdicts
 from detectors.kit.texts import code
@@ -110,6 +111,9 @@ class LatencyCascade:
         min_seconds: float = knob(20.0, "length of each side", unit="s")
         waiting_factor: float = knob(
             1.2, "duration ÷ that of before, of an operation that waits", low=1
+        )
+        min_share: float = knob(
+            0.3, "of the time by which the operation that waits became slower", high=1
         )
 
     def judge(self, facts: FactsView, context: Context) -> Verdict:
@@ -202,7 +206,11 @@ def _waiters(
     clue: Clue,
     windows: tuple[Window, Window],
 ) -> pl.DataFrame:
-    """Operations, up the callers, whose durations rose: service, entry_label, factor, n0, n1."""
+    """Operations, up the callers, whose durations rose, in good part by what the clue tells.
+
+    service, entry_label, factor, n0, n1, excess_ns. On a busy host everything becomes slower, and
+    no place explains the whole.
+    """
     segments = facts.table("segments")
     by = ["service", "entry_label"]
     normal, abnormal = (w.of(segments) for w in windows)
@@ -212,6 +220,10 @@ def _waiters(
         (pl.col("low") > 0)
         & (pl.col("factor") >= settings.waiting_factor)
         & (pl.min_horizontal("n0", "n1") >= settings.min_samples / 2)
+    )
+    beyond = excess(normal, abnormal, by, "entries", "total_ns")
+    slower = slower.join(beyond, on=by).filter(
+        clue.excess_ns >= settings.min_share * pl.col("excess_ns")
     )
     calls = windows[1].of(facts.table("edges")).select("caller", "callee").unique()
     start = code(clue.caller) if clue.kind == "edge" else code(suspect.service)

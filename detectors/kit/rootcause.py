@@ -110,7 +110,7 @@ def _own_time(facts: FactsView, case: _Case, before: pl.DataFrame, after: pl.Dat
     """The operation of each service whose own time rose most."""
     by = ["service", "entry_label"]
     risen = log_shifts(before, after, by, "entries", "own_log", "own_log2")
-    spent = _excess(before, after, by, "entries", "own_ns")
+    spent = excess(before, after, by, "entries", "own_ns")
     risen = risen.join(spent, on=by, nulls_equal=True).filter(pl.col("low") > 0)
     worst = risen.sort("low", "z", *by, descending=[True, True, False, False])
     for row in worst.unique("service", keep="first", maintain_order=True).iter_rows(named=True):
@@ -123,7 +123,7 @@ def _numbers(row: dict[str, Any]) -> tuple[float, float, float, int, int]:
     return row["low"], row["z"], factor, int(row["excess_ns"]), int(row["n1"])
 
 
-def _excess(
+def excess(
     before: pl.DataFrame, after: pl.DataFrame, by: list[str], n: str, ns: str
 ) -> pl.DataFrame:
     """`by` -> excess_ns: time after beyond what as many would have taken before."""
@@ -144,7 +144,7 @@ def edge_shifts(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
     waits = ~((pl.col("category") == "messaging") & pl.col("instrumented"))
     before, after = before.filter(waits), after.filter(waits)
     risen = log_shifts(before, after, by, "spans", "gap_log", "gap_log2")
-    risen = risen.join(_excess(before, after, by, "spans", "gap_ns"), on=by, nulls_equal=True)
+    risen = risen.join(excess(before, after, by, "spans", "gap_ns"), on=by, nulls_equal=True)
     weight = pl.col("n1") / pl.col("n1").sum()
     return (
         risen.group_by("caller", "callee")
