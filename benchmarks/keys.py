@@ -19,7 +19,7 @@ from collector.decode.choice import make_decoder
 from collector.slabs import SLAB_ROWS
 from detectors.kit.catalogue import tables
 from detectors.kit.contract import FactsTable
-from detectors.kit.engine import Facts, merge_facts, observe, since
+from detectors.kit.engine import Facts, levels, merge_facts, observe, since
 from detectors.kit.texts import Texts
 
 _NS = 1_000_000_000
@@ -65,7 +65,7 @@ def offer(keys: int, seed: int = 1) -> tuple[list[Kept], int]:
     slabs = -(-keys // a_slab)
     facts, waiting, overflow = Facts(), list[Facts](), dict[str, int]()
     for number, slab in enumerate(_slabs(template, slabs, seed)):
-        waiting.append(observe(slab, texts.select))
+        waiting.append(observe(slab, texts.select, levels(facts)))
         if len(waiting) == _MERGED_AT_ONCE or number == slabs - 1:
             merged = merge_facts([facts, *(Facts(w.frames, w.texts) for w in waiting)])
             for name, lost in merged.counts.items():

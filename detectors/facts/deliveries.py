@@ -15,13 +15,15 @@ Facts add up by the message, nothing is joined across traces.
 
 from __future__ import annotations
 
+from functools import partial
+
 import polars as pl
 
 from detectors.kit.bins import pane
-from detectors.kit.contract import FactsTable, key, least, most, sampled, total, worst
+from detectors.kit.contract import SampledTable, key, least, most, sampled, total, worst
 from detectors.kit.exemplars import worst_of
 from detectors.kit.merge import schema
-from detectors.kit.sampling import LEVEL, NO_LEVEL, mix
+from detectors.kit.sampling import LEVEL, at_level, in_sample, mix
 from detectors.kit.work import failed, outgoing
 
 _KEPT = (
@@ -68,22 +70,21 @@ class Deliveries:
         ),
     )
 
-    def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
+    def observe(self, spans: pl.LazyFrame, level: int = 0) -> pl.LazyFrame:
         """A row per message; deliveries that say themselves that they are a retry are left out."""
         return spans.select(*_KEPT).map_batches(
-            self._rows, schema=schema(self), validate_output_schema=False
+            partial(self._rows, level=level), schema=schema(self), validate_output_schema=False
         )
 
-    def _rows(self, spans: pl.DataFrame) -> pl.DataFrame:
+    def _rows(self, spans: pl.DataFrame, level: int) -> pl.DataFrame:
         consuming = (pl.col("kind") == "consumer") & pl.col("is_entry")
         entries = spans.filter(consuming & (pl.col("resends").fill_null(0) == 0))
         if not entries.height:
             return pl.DataFrame(schema=schema(self))
-        found = _delivered(spans, entries)
+        found = _delivered(spans, entries).filter(in_sample(pl.col("message"), level))
         keys = ["pane", "service", "environment", "entry_label", "message"]
         rows = found.with_columns(pane(pl.col("start_ns"), self.pane_seconds))
         counted = rows.group_by(keys).agg(
-            NO_LEVEL,
             pl.len().cast(pl.Int64).alias("deliveries"),
             pl.col("failed").sum().cast(pl.Int64),
             pl.when("failed").then("duration_ns").otherwise(0).sum().alias("spent_ns"),
@@ -91,7 +92,8 @@ class Deliveries:
             pl.col("last_ns").max(),
         )
         shown = worst_of(_exemplars(rows.filter("failed")), keys, self.columns[-1])
-        return counted.join(shown, on=keys, how="left", nulls_equal=True).select(
+        whole = counted.join(shown, on=keys, how="left", nulls_equal=True)
+        return whole.with_columns(at_level(level)).select(
             "pane", *(pl.col(c.name).cast(c.dtype) for c in self.columns)
         )
 
@@ -130,4 +132,4 @@ def _exemplars(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-TABLE: FactsTable = Deliveries()
+TABLE: SampledTable = Deliveries()
