@@ -6,7 +6,6 @@ import polars as pl
 
 from detectors.kit.attempts import (
     NEEDED,
-    calls,
     deliveries,
     gaps_between_answers,
     gaps_between_spans,
@@ -79,15 +78,14 @@ class Attempts:
         )
 
     def _rows(self, spans: pl.DataFrame) -> pl.DataFrame:
-        seen = calls(spans)
-        fine, rest = split(seen)
+        fine, rest, repeated = split(spans)
         parts = [_complete(self.columns, _healthy(fine, self.pane_seconds))]
         groups = measure(rest) if rest.height else None
         if groups is not None:
             parts.append(_complete(self.columns, self._failing(groups)))
         gaps = [gaps_between_spans(rest, groups)] if groups is not None else []
-        if (seen["tries"].max() or 0) > 1:  # type: ignore[operator]
-            gaps.append(gaps_between_answers(seen, spans).select(*_GAP))
+        if repeated.height:
+            gaps.append(gaps_between_answers(repeated, spans).select(*_GAP))
         if (spans["kind"] == "consumer").any():
             parts.append(_complete(self.columns, _deliveries(spans, self.pane_seconds)))
         if gaps:

@@ -118,19 +118,13 @@ class Repeats:
         )
 
     def _of_spans(self, spans: pl.DataFrame) -> pl.DataFrame:
-        named = pl.when(pl.col("work") == "publish").then("label")
-        shaped = (
-            spans.lazy()
-            .filter(pl.col("work").is_not_null())
-            .with_columns(pl.coalesce("shape", named).alias("shape"))
-            .filter(pl.col("shape").is_not_null())
-        )
-        groups = _groups(shaped.filter(_again())).filter(pl.col("n") >= 2).collect()
-        if not groups.height:
+        several = _several(spans)
+        if not len(several):
             return pl.DataFrame(schema=schema(self))
+        groups = _groups(_shaped(spans[several].lazy())).filter(pl.col("n") >= 2).collect()
         theirs = pl.col("entry").is_in(groups["entry"].unique().implode())
         around = spans.filter(theirs).lazy()
-        found = _with_source(groups.lazy(), shaped.filter(theirs))
+        found = _with_source(groups.lazy(), _shaped(around))
         found = _with_idle(_with_helper(found, spans), around)
         return self._rows(_with_transaction(found, around)).collect()
 
@@ -162,10 +156,21 @@ class Repeats:
         )
 
 
-def _again() -> pl.Expr:
-    """Spans whose group may have two or more; measuring a group costs 30 times what this does."""
+def _shaped(spans: pl.LazyFrame) -> pl.LazyFrame:
+    """The spans that do work of some shape; a message's is its label."""
+    named = pl.when(pl.col("work") == "publish").then("label")
+    shape = pl.coalesce("shape", named)
+    return spans.filter(pl.col("work").is_not_null() & shape.is_not_null()).with_columns(
+        shape.alias("shape")
+    )
+
+
+def _several(spans: pl.DataFrame) -> pl.Series:
+    """Rows whose group may have two or more; measuring a group costs 30 times what this does."""
     group = mix(*(pl.col(c).to_physical().cast(pl.UInt64) for c in _GROUP))
-    return group.is_duplicated() | (pl.col("repeat") > 1)
+    narrow = spans.lazy().select("row", "label", "repeat", *_GROUP)
+    found = _shaped(narrow).filter(group.is_duplicated() | (pl.col("repeat") > 1))
+    return found.select("row").collect()["row"]
 
 
 def _groups(shaped: pl.LazyFrame) -> pl.LazyFrame:
@@ -355,7 +360,18 @@ def _with_transaction(groups: pl.LazyFrame, spans: pl.LazyFrame) -> pl.LazyFrame
 
 
 _NEEDED = (
-    *(*_FIRST, "entry", "work", "shape", "repeat", "values", "failed", "callee", "callee_label"),
+    *(
+        *_FIRST,
+        "row",
+        "entry",
+        "work",
+        "shape",
+        "repeat",
+        "values",
+        "failed",
+        "callee",
+        "callee_label",
+    ),
     *("start_ns", "duration_ns", "span_id", "traits", "self_ns", "is_entry", "category"),
 )
 

@@ -20,7 +20,7 @@ GROUP = "group"
 """What makes calls one call, as one number: entry, statement or URL, and values where visible."""
 
 
-def calls(spans: pl.DataFrame) -> pl.DataFrame:
+def calls(spans: pl.LazyFrame) -> pl.LazyFrame:
     """Spans -> the outgoing ones with `group`, `failed`, `sends`, `again`.
 
     In order of start within a trace. sends: how often the span was sent, as far as it shows.
@@ -75,13 +75,28 @@ def deliveries(spans: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def split(seen: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """`calls` of groups without a failure, with `first` on one span of each; the other calls."""
-    lost = seen.filter("failed")[GROUP].unique()
-    failing = pl.col(GROUP).is_in(lost.implode())
-    fine = seen.filter(~failing) if len(lost) else seen
-    rest = seen.filter(failing) if len(lost) else seen.clear()
-    return fine.with_columns(pl.col(GROUP).is_first_distinct().alias("first")), rest
+def split(spans: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Spans -> `calls` of groups without a failure, those of the others, those with several tries.
+
+    The first have the columns `FINE` only, with `first` on one span of each group.
+    """
+    seen = calls(spans.lazy())
+    told = seen.select(GROUP, "failed", "tries").collect()
+    lost = told.filter("failed")[GROUP].unique().implode()
+    failing = pl.col(GROUP).is_in(lost)
+    first = pl.col(GROUP).is_first_distinct().alias("first")
+    fine = seen.filter(~failing).select(*FINE, GROUP).with_columns(first).drop(GROUP).collect()
+    rest = seen.filter(failing).collect()
+    several = seen.filter(pl.col("tries") > 1)
+    repeated = several.collect() if (told["tries"].max() or 0) > 1 else rest.clear()  # type: ignore[operator]
+    return fine, rest, repeated
+
+
+FINE = (
+    *("service", "environment", "entry_label", "category", "label"),
+    *("sends", "again", "start_ns", "end_ns"),
+)
+"""What is told of calls that went well."""
 
 
 def group() -> pl.Expr:
@@ -166,8 +181,8 @@ def gaps_between_spans(calls: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFram
 
 
 def gaps_between_answers(calls: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
-    """As `gaps_between_spans`, for attempts inside one span: its answers, one after the other."""
-    several = calls.filter(pl.col("tries") > 1).drop("start_ns", "end_ns")
+    """As `gaps_between_spans`, for calls of several tries: between the answers of one span."""
+    several = calls.drop("start_ns", "end_ns")
     answers = spans.filter((pl.col("kind") == "server") & (pl.col("parent_row") >= 0)).select(
         pl.col("parent_row").cast(pl.UInt32).alias("row"),
         "start_ns",
