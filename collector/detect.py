@@ -77,7 +77,7 @@ class Detector:
         with self.stage("window"):
             frames = self.window.close_due(now_s)
         for frame in frames:
-            if self._closed_rows + frame.height > SLAB_ROWS:
+            if self._closed_rows + frame.height > 2 * SLAB_ROWS:
                 self._observe()
             self._closed.append(frame)
             self._closed_rows += frame.height
