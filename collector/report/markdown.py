@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from collector.report.model import unjudged
 from collector.report.phrases import duration, summary_line
+from collector.report.statements import statements_of
 
 if TYPE_CHECKING:
     from collector.report.model import Report
@@ -57,10 +58,17 @@ def _section(report: Report, finding: Finding) -> list[str]:
         "",
         _cell(words.evidence),
         "",
+        *_statements(finding),
         f"Traces: {traces}",
         "",
         f"Fix: {_cell(words.fix)}",
     ]
+
+
+def _statements(finding: Finding) -> list[str]:
+    """Statements as code; a fence in one cannot end the block."""
+    told = [line.replace("```", "'''") for s in statements_of(finding) for line in (s, "")]
+    return ["```sql", *told[:-1], "```", ""] if told else []
 
 
 def _cell(text: str) -> str:

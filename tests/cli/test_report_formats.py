@@ -197,6 +197,14 @@ def test_markdown_escapes_what_is_not_ours(odd: Path) -> None:
     assert "/<b>" not in text
 
 
+def test_markdown_lays_out_the_statement(lazy: Path) -> None:
+    text = told(lazy, "markdown")
+
+    block = text.split("```sql\n")[1].split("\n```")[0]
+    assert [line.split()[0] for line in block.splitlines()] == ["SELECT", "FROM", "WHERE"]
+    assert "?" in block
+
+
 @pytest.mark.parametrize("style", ["text", "json", "sarif", "github", "markdown"])
 def test_output_goes_to_a_file(style: str, lazy: Path, tmp_path: Path) -> None:
     done = spanlint("check", lazy, "--format", style, "--output", tmp_path / "report")
