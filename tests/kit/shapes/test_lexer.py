@@ -35,7 +35,9 @@ def test_values_of_plain_statements() -> None:
 def test_values_of_recorded_statements() -> None:
     """What instrumentations sent: cache commands, casts and backticks are no common ground."""
     texts = recorded_texts("db.statement", "db.query.text")
-    texts = [t for t in texts if t[:6].isupper() and " " in t]
+    texts = [
+        t for t in texts if t.startswith(("SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "))
+    ]
     texts = [t for t in texts if not any(odd in t for odd in ("`", "::", "%("))]
 
     assert len(texts) > 50
