@@ -19,6 +19,7 @@ from benchmarks.figures import BUDGETS, Figure, Path, cpu_us_per, repeated
 from collector.decode.choice import NATIVE, decoders, make_decoder, make_json_decoder
 from collector.slabs import SLAB_ROWS
 from collector.window import Window
+from detectors.kit.answers import tell_work
 from detectors.kit.aside import look_aside
 from detectors.kit.catalogue import rules, tables
 from detectors.kit.contract import Context
@@ -57,7 +58,7 @@ def prepare(bodies: list[Body]) -> Material:
     decoder = make_decoder(texts)
     frames = [decoder(body.data).frame for body in bodies]
     slabs = _gathered(windowed(frames))
-    assembled = [look_aside(assemble(repair(slab)[0])) for slab in slabs]
+    assembled = [look_aside(tell_work(assemble(repair(slab)[0]))) for slab in slabs]
     facts = [observe(slab, texts.select) for slab in slabs]
     return Material(bodies, texts, frames, slabs, assembled, facts)
 
@@ -185,12 +186,15 @@ def _columns(material: Material, path: Path, times: int) -> Iterator[Figure]:
     repaired = [repair(s)[0] for s in material.slabs]
     assembly = repeated(times, spans, lambda: [assemble(s) for s in repaired])
     plain = [assemble(s) for s in repaired]
-    aside = repeated(times, spans, lambda: [look_aside(s) for s in plain])
-    both = tuple(map(sum, zip(repairs, assembly, aside, strict=True)))
+    answers = repeated(times, spans, lambda: [tell_work(s) for s in plain])
+    worked = [tell_work(s) for s in plain]
+    aside = repeated(times, spans, lambda: [look_aside(s) for s in worked])
+    both = tuple(map(sum, zip(repairs, assembly, answers, aside, strict=True)))
     budget = _budget("structure", path)
     yield Figure("stages", "structure and repairs", "µs/span", both, budget)
     yield Figure("stages", "  repairs", "µs/span", repairs)
     yield Figure("stages", "  structure", "µs/span", assembly)
+    yield Figure("stages", "  work and answers", "µs/span", answers)
     yield Figure("stages", "  look aside", "µs/span", aside)
     whole = repeated(
         times, spans, lambda: [observe(s, material.texts.select) for s in material.slabs]
