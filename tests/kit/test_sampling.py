@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -16,7 +17,9 @@ from detectors.kit.sampling import (
     LEVEL,
     Sample,
     at_level,
+    in_sample,
     mix,
+    next_level,
     rank,
     sample_of,
 )
@@ -87,6 +90,27 @@ def test_order_and_grouping_of_merges_and_caps_do_not_matter(
 
     assert view(parts[0]) == view(capped([whole], most))
     assert parts[0].height <= most
+
+
+@SETTINGS
+@given(
+    subjects=st.lists(st.integers(0, 300), min_size=1, max_size=600),
+    most=st.integers(5, 200),
+    cuts=st.lists(st.integers(0, 600), max_size=6),
+)
+def test_observing_at_the_level_of_the_facts_at_hand_changes_nothing(
+    subjects: list[int], most: int, cuts: list[int]
+) -> None:
+    whole = seen(subjects)
+    borders = [0, *sorted(cuts), whole.height]
+
+    kept = whole.clear()
+    for a, b in pairwise(borders):
+        level = next_level(kept)
+        part = whole[a:b].filter(in_sample(pl.col("subject"), level)).with_columns(at_level(level))
+        kept = capped([kept, part], most)
+
+    assert view(kept) == view(capped([whole], most))
 
 
 @SETTINGS
