@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, Protocol
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import grpc
@@ -26,10 +28,12 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from collector.httpclient import HttpClient, HttpError
 from collector.receive.bodies import Refusal, inflate
 
-_TIMEOUT_S = 10.0
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+
+TIMEOUT_S = 10.0
 _INFLATED_BYTES = 64 * 1024 * 1024
 _RETRYABLE_HTTP = (408, 429, 502, 503, 504)
 # https://opentelemetry.io/docs/specs/otlp/#failures; RESOURCE_EXHAUSTED only with RetryInfo.
@@ -83,33 +87,51 @@ class Upstream(Protocol):
 
 
 class HttpUpstream:
-    """OTLP/HTTP, the body as it came."""
+    """OTLP/HTTP, the body as it came. Raises ValueError for headers that are none."""
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
-        self._client = HttpClient(url, headers)
+        if any(mark in name + value for name, value in headers.items() for mark in "\r\n\0"):
+            raise ValueError("forward_headers: a header must be one line")
+        self._url = url.rstrip("/")
+        self._headers = dict(headers)
+        self._opened: ClientSession | None = None
 
     async def send(self, parcel: Parcel) -> None:
         """Raises Failed when the upstream did not take it."""
+        from aiohttp import ClientError
+
         kind = "application/json" if parcel.json else "application/x-protobuf"
         headers = {"content-type": kind}
         if parcel.encoding:
             headers["content-encoding"] = parcel.encoding
+        url, body = f"{self._url}/v1/{parcel.signal}", BytesIO(parcel.body)
         try:
-            answer = await self._client.post(
-                f"/v1/{parcel.signal}", parcel.body, headers, _TIMEOUT_S
+            asked = self._session().post(url, data=body, headers=headers, allow_redirects=False)
+            async with asked as answer:
+                status, told = answer.status, answer.headers.get("retry-after", "")
+        except (ClientError, OSError) as error:  # a TimeoutError is an OSError
+            raise Failed(type(error).__name__, again=True) from None
+        if status >= 300:
+            again, after_s = status in _RETRYABLE_HTTP, retry_after_s(told, time.time())
+            raise Failed(f"http_{status}", again=again, after_s=after_s)
+
+    def _session(self) -> ClientSession:
+        """Made in the event loop that it needs; its import takes 0.2 s that others do not pay."""
+        if self._opened is None:
+            from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+
+            self._opened = ClientSession(
+                headers=self._headers,
+                timeout=ClientTimeout(total=TIMEOUT_S),
+                cookie_jar=DummyCookieJar(),
+                connector=TCPConnector(ssl=ssl.create_default_context()),
             )
-        except HttpError as error:
-            raise Failed(str(error), again=True) from None
-        if answer.status >= 300:
-            raise Failed(
-                f"http_{answer.status}",
-                again=answer.status in _RETRYABLE_HTTP,
-                after_s=retry_after_s(answer.headers.get("retry-after", ""), time.time()),
-            )
+        return self._opened
 
     async def close(self) -> None:
         """Ends its connections."""
-        self._client.close()
+        if self._opened is not None:
+            await self._opened.close()
 
 
 class GrpcUpstream:
@@ -124,7 +146,7 @@ class GrpcUpstream:
         """Raises Failed when the upstream did not take it."""
         body = as_protobuf(parcel)
         try:
-            await self._calls[parcel.signal](body, timeout=_TIMEOUT_S, metadata=self._metadata)
+            await self._calls[parcel.signal](body, timeout=TIMEOUT_S, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             after_s = _retry_delay_s(error.trailing_metadata())
             asked = after_s is not None and error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
