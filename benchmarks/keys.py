@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from benchmarks.bodies import START_NS, make_bodies
+from benchmarks.bodies import make_bodies
 from collector.decode.choice import make_decoder
 from collector.slabs import SLAB_ROWS
 from detectors.kit.catalogue import tables
@@ -81,7 +81,7 @@ def _slabs(template: pl.DataFrame, count: int, seed: int) -> Iterator[pl.DataFra
     dice = np.random.default_rng(seed)
     rows = template.height
     for number in range(count):
-        shift_ns = START_NS + HORIZON_S * _NS * number // count - START_NS
+        shift_ns = HORIZON_S * _NS * number // count
 
         def new(rows: int = rows) -> pl.Series:
             return pl.Series(dice.integers(1, 2**63, rows, dtype=np.uint64))

@@ -24,7 +24,7 @@ from collector.decode.attributes import NAMES, PREFIXES
 from collector.decode.calls import PEER_ADDRESSES, PEER_NAMES, STATUS_NAMES
 from collector.decode.classify import CODED, TELLING_OF_ROUTED, Coded, is_routed, own_of_routed
 from collector.decode.facets import SERVER
-from collector.decode.lexicon import OWN, lexicon, reads
+from collector.decode.lexicon import OWN, URLS, lexicon, reads
 from collector.decode.model import Counts, DecodeOptions, Decoder, Part
 from collector.decode.otlpjson import JsonDecoder
 from collector.decode.protobuf import ProtobufDecoder, attributes_of, part_of
@@ -35,7 +35,6 @@ from detectors.kit.texts import Texts
 
 _OWN_OF_ROUTED = ("path", "entity")
 """Columns of routed requests that no classification tells."""
-_PATH_NAMES = ("url.path", "url.query", "http.target", "url.full", "http.url")
 _LAYOUTS: dict[Any, str] = {
     pl.UInt64: "u64",
     pl.Int64: "i64",
@@ -179,7 +178,7 @@ def _tables(rows: SpanRows) -> dict[str, Any]:
         "peers": PEER_NAMES,
         "addresses": PEER_ADDRESSES,
         "statuses": STATUS_NAMES,
-        "path": _PATH_NAMES,
+        "path": URLS,
         "grpc": GRPC_CODES,
         "server": SERVER,
         "messages": messages,

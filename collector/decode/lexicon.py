@@ -20,7 +20,7 @@ OWN = ("values", "key", "path", "entity")
 """Columns that are hashes: no two spans have to share them to be of one form."""
 
 _STATEMENTS = ("db.query.text", "db.statement")
-_URLS = ("url.path", "url.query", "http.target", "url.full", "http.url")
+URLS = ("url.path", "url.query", "http.target", "url.full", "http.url")
 _BITS = (
     Trait.READ,
     Trait.WRITE,
@@ -49,7 +49,7 @@ def reads() -> dict[str, Any]:
         "keys": ("cache.key", "db.redis.key"),
         "operation": ("db.operation.name",),
         "length": ("db.redis.pipeline_length",),
-        "urls": _URLS,
+        "urls": URLS,
         "ports": ("server.port", "net.peer.port"),
     }
 

@@ -24,13 +24,12 @@ from detectors.kit.contract import SampledTable, key, least, most, sampled, tota
 from detectors.kit.exemplars import worst_of
 from detectors.kit.merge import schema
 from detectors.kit.sampling import LEVEL, at_level, in_sample, mix
-from detectors.kit.work import failed, outgoing
 
 _KEPT = (
     *("service", "environment", "entry", "entry_label", "entry_kind", "category", "kind"),
     *("label", "trace_hi", "trace_lo", "span_id", "parent_span_id", "parent_row", "is_entry"),
-    *("remote_parent", "links", "message_id", "start_ns", "duration_ns", "resends"),
-    *("status", "http_status", "rpc_status"),
+    *("remote_parent", "links", "message_id", "start_ns", "duration_ns", "resends", "failed"),
+    "outgoing",
 )
 _ONE_LINK = 3
 """Numbers of a link: trace_hi, trace_lo, span_id."""
@@ -100,7 +99,7 @@ class Deliveries:
 
 def _delivered(spans: pl.DataFrame, entries: pl.DataFrame) -> pl.DataFrame:
     """The entries of known messages, with `message`, `failed` and `last_ns`."""
-    working = (pl.col("entry_kind") == "consumer") & outgoing() & failed()
+    working = (pl.col("entry_kind") == "consumer") & pl.col("outgoing") & pl.col("failed")
     broken = spans.filter(working)["entry"].unique()
     above = spans["kind"].gather(entries["parent_row"].clip(lower_bound=0))
     sent_by_parent = (pl.col("parent_row") >= 0) & (above == "producer")
@@ -112,7 +111,7 @@ def _delivered(spans: pl.DataFrame, entries: pl.DataFrame) -> pl.DataFrame:
             .when(sent_by_parent | pl.col("remote_parent").fill_null(value=False))
             .then("parent_span_id")
             .alias("_sent"),
-            (failed() | pl.col("entry").is_in(broken.implode())).alias("failed"),
+            pl.col("failed") | pl.col("entry").is_in(broken.implode()),
             (pl.col("start_ns") + pl.col("duration_ns")).alias("last_ns"),
         )
         .filter(pl.col("_sent").is_not_null())

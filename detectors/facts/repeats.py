@@ -360,18 +360,8 @@ def _with_transaction(groups: pl.LazyFrame, spans: pl.LazyFrame) -> pl.LazyFrame
 
 
 _NEEDED = (
-    *(
-        *_FIRST,
-        "row",
-        "entry",
-        "work",
-        "shape",
-        "repeat",
-        "values",
-        "failed",
-        "callee",
-        "callee_label",
-    ),
+    *_FIRST,
+    *("row", "entry", "work", "shape", "repeat", "values", "failed", "callee", "callee_label"),
     *("start_ns", "duration_ns", "span_id", "traits", "self_ns", "is_entry", "category"),
 )
 

@@ -48,7 +48,7 @@ _KEPT = (
     *("entry_span", "entry_start_ns", "entry_duration_ns", "start_ns"),
 )
 NEEDED = (
-    *(*_KEPT, "entry", "shape", "values", "kind", "status", "http_status", "rpc_status"),
+    *(*_KEPT, "entry", "shape", "values", "kind"),
     *("duration_ns", "resends", "parent_row", "is_entry", "outgoing", "failed"),
 )
 """Columns that `calls` and the gaps read."""

@@ -189,7 +189,7 @@ def lasting(facts: Facts) -> Facts:
         frame = facts.table(name)
         if name not in keeping:
             folded = frame.with_columns(pl.lit(FOLDED, dtype=pl.Int64).alias("pane"))
-            frame = merging.merge(table, [folded])
+            frame = merging.regroup(table, folded)
         frames[name] = frame
     return Facts(frames, {c: facts.texts[c] for c in _codes(frames) if c in facts.texts})
 

@@ -152,7 +152,7 @@ def cap(table: FactsTable, frame: pl.DataFrame, max_rows: int) -> tuple[pl.DataF
         return sampling.cap(frame, sampled, max_rows)
     subject = keys(table)[1:]
     ranked = frame.with_columns(_stable_hash(frame, subject).alias("_rank"))
-    kept = ranked.sort("_rank", PANE).head(max_rows).drop("_rank").sort(PANE, maintain_order=True)
+    kept = ranked.sort("_rank", PANE).head(max_rows).drop("_rank").sort(keys(table))
     return kept, excess
 
 

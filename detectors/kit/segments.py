@@ -14,8 +14,7 @@ from detectors.kit import forest
 from detectors.kit.forest import Mask, Rows
 
 NEEDED = (
-    *("entry", "is_entry", "parent_row", "label", "service", "kind", "category", "status"),
-    *("start_ns", "duration_ns", "callee", "callee_label", "server_ns", "peer"),
+    *("entry", "is_entry", "parent_row", "label", "start_ns", "duration_ns", "callee", "peer"),
     "outgoing",
 )
 """Columns that `segments` reads."""

@@ -13,7 +13,7 @@ from detectors.facts.entities import TABLE as ENTITIES
 from detectors.kit.catalogue import tables
 from detectors.kit.contract import FOLDED, Context, LastingTable
 from detectors.kit.engine import Facts, default_settings, judge, lasting, merge_facts, since
-from detectors.kit.merge import without_panes
+from detectors.kit.merge import keys, without_panes
 from detectors.kit.texts import Texts
 from detectors.kit.wire import Push, from_bytes, to_bytes
 from support.judging import facts_of
@@ -106,7 +106,9 @@ def test_what_is_saved_is_not_counted_again() -> None:
     facts, now = lived(24)
     saved = lasting(facts)
 
-    assert saved.table("entities")["pane"].unique().to_list() == [FOLDED]
+    entities = saved.table("entities")
+    assert entities["pane"].unique().to_list() == [FOLDED]
+    assert not entities.select(keys(ENTITIES)).is_duplicated().any()
     found = judge(saved, Context(now, now - HORIZON, default_settings)).findings
     assert [f.code for f in found if f.panes] == []
 
