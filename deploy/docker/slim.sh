@@ -6,8 +6,6 @@ folder=$1
 find "$folder" -type d \( -name tests -o -name __pycache__ \) -prune -exec rm -rf {} +
 find "$folder" -type f \( -name '*.pyi' -o -name '*.h' -o -name '*.c' -o -name '*.pyx' -o -name '*.pxd' \) -delete
 rm -rf "$folder"/bin "$folder"/numpy/f2py "$folder"/numpy/distutils
-# Not numpy.libs: those libraries do not survive stripping.
-for package in _polars_runtime_32 grpc zstandard uvloop httptools isal pydantic_core; do
-    find "$folder/$package" -name '*.so' -exec strip --strip-unneeded {} + 2>/dev/null || true
-done
+# Every extension module; not numpy.libs, whose libraries do not survive stripping.
+find "$folder" -name '*.so' -not -path '*/numpy.libs/*' -exec strip --strip-unneeded {} +
 du -sm "$folder" | cut -f1
