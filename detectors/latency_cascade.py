@@ -45,11 +45,13 @@ References
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
+from detectors.kit.bins import LOG_SCALE
 from detectors.kit.calling import (
     Held,
     environment_of,
@@ -70,6 +72,7 @@ from detectors.kit.contract import (
     Scope,
     Verdict,
 )
+from detectors.kit.edges import resolved_edges
 from detectors.kit.knobs import knob
 from detectors.kit.pricing import fingerprint
 from detectors.kit.rootcause import Clue, Diagnosis, Suspect, diagnose, excess
@@ -173,6 +176,8 @@ def _windows(facts: FactsView, settings: Any) -> list[tuple[Window, Window]]:
 
 
 def _origin(facts: FactsView, settings: Any, normal: Window, abnormal: Window) -> _Found | None:
+    if not _may_have_risen(facts, settings, normal, abnormal):
+        return None
     diagnosis = diagnose(facts, normal, abnormal)
     for suspect in diagnosis.suspects:
         clue = next((c for c in suspect.clues if c.kind in ("own", "edge")), None)
@@ -189,6 +194,23 @@ def _origin(facts: FactsView, settings: Any, normal: Window, abnormal: Window) -
         if waiters.height:
             return _Found(suspect, clue, waiters, diagnosis, abnormal)
     return None
+
+
+def _may_have_risen(facts: FactsView, settings: Any, normal: Window, abnormal: Window) -> bool:
+    """Whether any mean is `min_factor` higher. Mostly none is, and nothing has to be weighed."""
+    by_operation, by_edge = ["service", "entry_label"], ["caller", "callee", "operation"]
+    looked_at = (
+        (facts.table("segments"), by_operation, "entries", "own_log"),
+        (resolved_edges(facts), by_edge, "spans", "gap_log"),
+    )
+    for rows, by, n, total in looked_at:
+        mean = (pl.col(total).sum() / pl.col(n).sum()).alias("mean")
+        before, after = (w.of(rows).group_by(by).agg(mean) for w in (normal, abnormal))
+        both = before.join(after, on=by, nulls_equal=True)
+        risen = both.select((pl.col("mean_right") - pl.col("mean")).max()).item()
+        if risen is not None and risen >= math.log(settings.min_factor) * LOG_SCALE:
+            return True
+    return False
 
 
 def _calls_fail(facts: FactsView, service: str, window: Window) -> bool:

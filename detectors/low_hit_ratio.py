@@ -67,8 +67,8 @@ from detectors.kit.contract import (
     Scope,
     Verdict,
 )
+from detectors.kit.identities import Reads, reads_by_link
 from detectors.kit.knobs import knob
-from detectors.kit.sampling import Sample, sample_of
 
 _EVEN = 1.5
 """Refetch intervals whose upper quartile is at most so many times the lower are a time to live."""
@@ -95,17 +95,19 @@ class LowHitRatio:
     def judge(self, facts: FactsView, context: Context) -> Verdict:
         """Linked reads whose lookups mostly miss."""
         silence, found = Silence(), []
-        reads = sample_of(facts.table("reads"), "identity")
+        reads = reads_by_link(facts)
         for link in links(facts):
             settings = settings_of(self, facts, context, link)
             state = link.state(settings)
-            counted = _Counted.of(reads, link)
             if state == "none":
                 silence.say(link.service, "exempt", "no cache is linked to a database read")
-            elif state == "blind":
+                continue
+            if state == "blind":
                 reason = "too few hits tell whether a cache is filled"
                 silence.say(link.service, "blind", reason, REVEAL_HITS)
-            elif not counted.told:
+                continue
+            counted = _Counted.of(reads, link)
+            if not counted.told:
                 reason = "neither values nor the route tell a cold start from misses"
                 silence.say(link.service, "blind", reason, REVEAL_PATHS)
             elif (cause := _cause(facts, link, counted, settings)) is not None:
@@ -144,24 +146,19 @@ class _Counted:
     share: float
 
     @classmethod
-    def of(cls, reads: Sample, link: Link) -> _Counted:
+    def of(cls, reads: Reads, link: Link) -> _Counted:
         missed = "missed" if link.explicit else "behind"
-        here = reads.rows.filter(
-            (pl.col("service") == link.service)
-            & (pl.col("entry_label") == link.entry_label)
-            & (pl.col("shape") == link.shape)
-            & (pl.col(missed) > 0)
-        )
+        here, sample = reads.of(link).filter(pl.col(missed) > 0), reads.sample
         rows = here.group_by("told", "identity").agg(
             pl.col(missed).sum().alias("misses"),
             pl.col("first_ns").min(),
             pl.col("last_ns").max(),
         )
-        keys = reads.scaled(here["key"].drop_nulls().n_unique())
+        keys = sample.scaled(here["key"].drop_nulls().n_unique())
         known = rows.filter(pl.col("told") != "nothing")
-        firsts = min(reads.scaled(known.height), link.misses)
+        firsts = min(sample.scaled(known.height), link.misses)
         told = int(known["misses"].sum()) * 2 >= int(rows["misses"].sum())
-        return cls(link.hits, link.misses, firsts, told, keys, known, reads.share)
+        return cls(link.hits, link.misses, firsts, told, keys, known, sample.share)
 
     @property
     def lookups(self) -> int:

@@ -56,6 +56,7 @@ from detectors.kit.contract import (
     Scope,
     Verdict,
 )
+from detectors.kit.derived import once
 from detectors.kit.divergence import (
     DivergenceSettings,
     compared,
@@ -103,7 +104,6 @@ class StickySessionDependence:
     def judge(self, facts: FactsView, context: Context) -> Verdict:
         """Services whose actors or path entities keep to their instance."""
         sample, requests, _ = entities_of(facts)
-        losing = _losing(facts, requests)
         settings = {
             s: context.settings(self, facts.text(s), ALL_OPERATIONS)
             for s in requests["service"].unique().sort().to_list()
@@ -115,7 +115,7 @@ class StickySessionDependence:
             name = facts.text(service)
             for row in _one_each_environment(pinned(met), chosen):
                 found = met.filter(pl.all_horizontal(pl.col(c).eq_missing(row[c]) for c in ROUTED))
-                fault = _fault(facts, context, sample, row, found, name in losing)
+                fault = _fault(facts, context, sample, row, found, name in _losing(facts))
                 findings.append(finding_of(self, facts, fault))
             held_back.setdefault(name, []).append(_why(met, chosen))
         return verdict(self, facts, findings, held_back)
@@ -138,8 +138,10 @@ class StickySessionDependence:
         )
 
 
-def _losing(facts: FactsView, requests: pl.DataFrame) -> set[str]:
+@once
+def _losing(facts: FactsView) -> set[str]:
     """Services that fail where an entity was not created, or after its instance went."""
+    _, requests, _ = entities_of(facts)
     alive = lives(facts)
     settings = DivergenceSettings()
     rows = [

@@ -53,7 +53,6 @@ References
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,9 +84,9 @@ from detectors.kit.contract import (
     Scope,
     Verdict,
 )
+from detectors.kit.identities import Told, reads_by_link
 from detectors.kit.knobs import knob
 from detectors.kit.pricing import share, stepped
-from detectors.kit.sampling import Sample, sample_of
 from detectors.kit.sightlines import Looking
 from detectors.kit.traits import Trait
 from detectors.kit.yielding import findings_of
@@ -137,12 +136,14 @@ class UncachedHotRead:
     def judge(self, facts: FactsView, context: Context) -> Verdict:
         """Reads that repeat, are always there and have no cache."""
         silence, found = Silence(), []
-        reads = sample_of(facts.table("reads"), "identity")
+        reads = reads_by_link(facts)
         yielding = _unfilled(facts, context)
         everywhere = _by_who_asks(facts)
         for link in links(facts):
             settings = settings_of(self, facts, context, link)
-            told = _Told.of(reads, link)
+            if _out_of_question(facts, link, settings, silence):
+                continue
+            told = Told.of(reads, link)
             if _left_alone(facts, link, settings, told, silence, everywhere):
                 continue
             if (link.service, None) in yielding or (link.service, named(facts, link)) in yielding:
@@ -174,67 +175,11 @@ class UncachedHotRead:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """Executions of one read by what tells them apart, and how they repeat."""
-
-    sample: Sample
-    usable: pl.DataFrame
-    executions: int
-    told: Mapping[str, int]
-    identities: int
-    level: int
-
-    @classmethod
-    def of(cls, reads: Sample, link: Link) -> _Told:
-        rows = reads.rows.filter(
-            (pl.col("service") == link.service)
-            & (pl.col("entry_label") == link.entry_label)
-            & (pl.col("shape") == link.shape)
-        )
-        # a loop whose values are hidden runs once per request for all that its path can tell (N101)
-        once = pl.when(pl.col("told") == "path").then("traces").otherwise("executions")
-        per = (
-            rows.with_columns(executions=once)
-            .group_by("told", "identity")
-            .agg(pl.col("executions", "traces").sum())
-        )
-        told = per.group_by("told").agg(pl.col("executions").sum())
-        usable = per.filter(pl.col("told").is_in(["values", "path"]))
-        return cls(
-            reads,
-            usable,
-            int(usable["executions"].sum()),
-            {str(t): int(n) for t, n in told.iter_rows()},
-            usable.height,
-            reads.level,
-        )
-
-    @property
-    def repeat_share(self) -> float:
-        """Of the executions, those of an identity seen before."""
-        return (self.executions - self.identities) / self.executions if self.executions else 0.0
-
-    @property
-    def hottest(self) -> int:
-        """Most executions of one identity."""
-        return int(self.usable["executions"].max() or 0)  # type: ignore[arg-type]
-
-
-def _left_alone(  # noqa: PLR0913 - what there is to look at
-    facts: FactsView,
-    link: Link,
-    settings: Any,
-    told: _Told,
-    silence: Silence,
-    everywhere: set[tuple[int, int]],
-) -> bool:
-    """Whether a clause exempts the read, or it is below a threshold, or nobody can tell."""
+def _out_of_question(facts: FactsView, link: Link, settings: Any, silence: Silence) -> bool:
+    """Whether a clause exempts the read, whatever it repeats, or it is too seldom."""
     say = silence.say
     state = link.state(settings)
     clause = _clause(facts, link)
-    in_successful = link["ok"] / link.own["ok"] if link.own["ok"] else 0.0
-    known = sum(told.told.values())
     if clause is not None:
         say(link.service, "exempt", clause)
     elif state == "linked":
@@ -245,7 +190,24 @@ def _left_alone(  # noqa: PLR0913 - what there is to look at
         reason = f"{link['executions']} executions in {link['traces']} traces"
         needed = f"{settings.min_executions} in {settings.min_traces} are needed"
         say(link.service, "below_threshold", f"{reason}; {needed}")
-    elif told.told.get("nothing", 0) * 2 > known:
+    else:
+        return False
+    return True
+
+
+def _left_alone(  # noqa: PLR0913 - what there is to look at
+    facts: FactsView,
+    link: Link,
+    settings: Any,
+    told: Told,
+    silence: Silence,
+    everywhere: set[tuple[int, int]],
+) -> bool:
+    """Whether nobody can tell, it is about who asks, or too little of it repeats."""
+    say = silence.say
+    in_successful = link["ok"] / link.own["ok"] if link.own["ok"] else 0.0
+    known = sum(told.told.values())
+    if told.told.get("nothing", 0) * 2 > known:
         reason = "neither values nor the route tell one read from another"
         say(link.service, "blind", reason, REVEAL_PATHS)
     elif told.told.get("actor", 0) * 2 > known or _about_who_asks(facts, link, told, everywhere):
@@ -321,7 +283,7 @@ def _by_who_asks(facts: FactsView) -> set[tuple[int, int]]:
 
 
 def _about_who_asks(
-    facts: FactsView, link: Link, told: _Told, everywhere: set[tuple[int, int]]
+    facts: FactsView, link: Link, told: Told, everywhere: set[tuple[int, int]]
 ) -> bool:
     """Whether a read that only a path tells apart is about the person who asks."""
     if told.told.get("values", 0) * 2 > sum(told.told.values()):
@@ -353,7 +315,7 @@ def _writes(facts: FactsView, link: Link) -> int:
     return int(rows["writes"].sum())
 
 
-def _fault(facts: FactsView, context: Context, settings: Any, link: Link, told: _Told) -> Fault:
+def _fault(facts: FactsView, context: Context, settings: Any, link: Link, told: Told) -> Fault:
     allowed = _allowed(facts, link)
     repeats = round(told.repeat_share * link["executions"])
     wasted_ns = int(repeats * link.median_ns * allowed)

@@ -25,6 +25,7 @@ from detectors.kit.contract import (
     State,
     Visibility,
 )
+from detectors.kit.derived import once
 from detectors.kit.knobs import knob
 from detectors.kit.pricing import (
     as_exemplars,
@@ -161,6 +162,7 @@ _SUMS = (
 _OWN = ("entries", "ok", "looked", "value_writes", "fills", "evictions")
 
 
+@once
 def operations(facts: FactsView) -> dict[tuple[int, int], Mapping[str, int]]:
     """(service, operation) -> the counts of the operation itself."""
     own = facts.table("links").filter(pl.col("shape").is_null())
@@ -168,36 +170,44 @@ def operations(facts: FactsView) -> dict[tuple[int, int], Mapping[str, int]]:
     return {(r["service"], r["entry_label"]): r for r in summed.iter_rows(named=True)}
 
 
+@once
 def links(facts: FactsView) -> list[Link]:
     """Every database read of every operation, in the order of their codes."""
     owns = operations(facts)
     rows = facts.table("links").filter(pl.col("shape").is_not_null())
-    found = []
-    for _, group in rows.sort(_READ).group_by(_READ, maintain_order=True):
-        first = group.row(0, named=True)
-        service, label = first["service"], first["entry_label"]
-        read = {
-            **{name: first[name] for name in _READ},
-            **{name: int(group[name].sum()) for name in _SUMS},
-            "first_ns": group["first_ns"].min(),
-            "last_ns": group["last_ns"].max(),
-        }
-        bins = group.group_by("bin").agg(pl.col("executions").sum()).sort("bin")
-        panes = group.group_by("pane").agg(pl.col("executions", "duration_ns").sum()).sort("pane")
-        found.append(
-            Link(
-                service,
-                label,
-                first["shape"],
-                read,
-                owns.get((service, label), dict.fromkeys(_OWN, 0)),
-                tuple(bins.iter_rows()),
-                {p: (n, ns) for p, n, ns in panes.iter_rows()},
-                tuple(group["environment"].unique().sort().to_list()),
-                tuple(sorted(group["entry_kind"].cast(pl.String).unique())),
-                tuple(worst_exemplars(group["exemplars"].to_list())),
-            )
+    bins = _dealt_over(rows, "bin", "executions")
+    panes = _dealt_over(rows, "pane", "executions", "duration_ns")
+    reads = rows.group_by(_READ).agg(
+        pl.col(*_SUMS).sum(),
+        pl.col("first_ns").min(),
+        pl.col("last_ns").max(),
+        pl.col("environment", "entry_kind").unique().sort(),
+        pl.col("exemplars"),
+    )
+    return [
+        Link(
+            read["service"],
+            read["entry_label"],
+            read["shape"],
+            {name: read[name] for name in (*_READ, *_SUMS, "first_ns", "last_ns")},
+            owns.get((read["service"], read["entry_label"]), dict.fromkeys(_OWN, 0)),
+            tuple((b, n) for b, n in bins[key]),
+            {pane: (n, ns) for pane, n, ns in panes[key]},
+            tuple(read["environment"]),
+            tuple(sorted(read["entry_kind"])),
+            tuple(worst_exemplars(read["exemplars"])),
         )
+        for read in reads.sort(_READ).iter_rows(named=True)
+        for key in [tuple(read[name] for name in _READ)]
+    ]
+
+
+def _dealt_over(rows: pl.DataFrame, by: str, *sums: str) -> dict[tuple[Any, ...], list[Any]]:
+    """Of each read: (`by`, its sums), in the order of `by`."""
+    summed = rows.group_by(*_READ, by).agg(pl.col(*sums).sum()).sort(by)
+    found: dict[tuple[Any, ...], list[Any]] = {}
+    for row in summed.iter_rows():
+        found.setdefault(row[: len(_READ)], []).append(row[len(_READ) :])
     return found
 
 

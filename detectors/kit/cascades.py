@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from detectors.kit.contract import FactsView
+from detectors.kit.derived import once
 from detectors.kit.edges import names_of_calls
 
 _DRIVERS = tuple(
@@ -57,6 +58,7 @@ class Cascade:
         return self.rows.filter("absorbed")
 
 
+@once
 def cascades(facts: FactsView) -> list[Cascade]:
     """Everything in facts `origins`, by origin, operation and error type, in that order."""
     rows = facts.table("origins")

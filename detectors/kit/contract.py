@@ -7,7 +7,7 @@ or knows how spans arrive or where findings go.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -255,6 +255,11 @@ class Context:
 
 class FactsView(Protocol):
     """Merged facts of the judged range, as a rule sees them."""
+
+    @property
+    def derived(self) -> MutableMapping[Hashable, Any]:
+        """What rules derived of these facts and share (`derived.once`)."""
+        ...
 
     def table(self, name: str) -> pl.DataFrame:
         """pane + the columns of that facts table; no rows when nothing was observed."""

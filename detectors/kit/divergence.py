@@ -47,14 +47,15 @@ def placed(requests: pl.DataFrame, lives: pl.DataFrame) -> pl.DataFrame:
     Adds own_ns (created on this instance) and other_ns (on another, alive when this row began),
     null where it was not.
     """
+    creating = requests.filter(pl.col("created") > 0)
     created = joined_on(
-        requests.filter(pl.col("created") > 0)
-        .group_by(*SUBJECT, "instance")
-        .agg(pl.col("created_ns").min().alias("_created_ns")),
+        creating.group_by(*SUBJECT, "instance").agg(
+            pl.col("created_ns").min().alias("_created_ns")
+        ),
         lives.select("service", "environment", "instance", pl.col("last_ns").alias("_until_ns")),
         ("service", "environment", "instance"),
     ).rename({"instance": "_creator"})
-    rows = requests.with_row_index("_row")
+    rows = joined_on(requests, creating, SUBJECT, "semi").with_row_index("_row")
     both = joined_on(rows, created, SUBJECT, "inner")
     own = pl.col("_creator") == pl.col("instance")
     alive = pl.col("_until_ns") >= pl.coalesce("first_failed_ns", "first_ns")
@@ -94,9 +95,11 @@ def restarted(requests: pl.DataFrame, lives: pl.DataFrame) -> pl.DataFrame:
     other_ns: answered for this entity, with success, by instances that were gone when this one was
     asked, and which this one succeeded (it was born about when they went); null when anyone else
     who knew the entity was still there. own_ns: created on this instance, or never known elsewhere.
-    Instances are compared over versions: most restarts are deploys.
+    Instances are compared over versions: most restarts are deploys. Services whose instances all
+    stayed have no rows.
     """
-    rows = requests.with_columns(pl.lit(None, dtype=pl.UInt64).alias("version"))
+    rows = joined_on(requests, _succeeded(lives), ("service", "environment"), "semi")
+    rows = rows.with_columns(pl.lit(None, dtype=pl.UInt64).alias("version"))
     rows = joined_on(
         rows.filter(pl.col("broken") == 0).with_row_index("_row"),
         lives.select("service", "environment", "instance", "born_ns"),
@@ -128,6 +131,14 @@ def restarted(requests: pl.DataFrame, lives: pl.DataFrame) -> pl.DataFrame:
     own_ns = pl.when(pl.col("_elsewhere") == 0).then(0).otherwise("_own_ns").alias("own_ns")
     other_ns = pl.when(pl.col("_gone") == pl.col("_elsewhere")).then("_other_ns").alias("other_ns")
     return rows.join(told.select("_row", own_ns, other_ns), on="_row").drop("_row", "born_ns")
+
+
+def _succeeded(lives: pl.DataFrame) -> pl.DataFrame:
+    """(service, environment) in which an instance went, and another came then or later."""
+    where = ["service", "environment"]
+    pairs = joined_on(lives, lives, where, "inner")
+    born_then = pl.col("born_ns") >= pl.col("last_ns_right") - HANDOVER_NS
+    return pairs.filter(born_then & (pl.col("last_ns_right") < pl.col("last_ns"))).select(where)
 
 
 _COUNTS = ("away", "away_failed", "here", "here_failed")

@@ -11,6 +11,7 @@ import re
 import polars as pl
 
 from detectors.kit.contract import FactsView
+from detectors.kit.derived import once
 
 _CONNECTION = re.compile(
     r"connect|timed?.?out|unavailable|refused|reset|broken.?pipe|closed|shutdown|deadline"
@@ -63,6 +64,7 @@ def names_of_calls(edges: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+@once
 def resolved_edges(facts: FactsView) -> pl.DataFrame:
     """Facts `edges` with the best names in `callee` and `operation`, and `lost` (Boolean)."""
     edges = facts.table("edges")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import polars as pl
@@ -34,6 +34,7 @@ from detectors.kit.contract import (
 from detectors.kit.repairs import repair
 from detectors.kit.structure import assemble
 from detectors.kit.texts import code
+from detectors.kit.yielding import verdict_of
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Facts:
     frames: Mapping[str, pl.DataFrame] = field(default_factory=dict)
     texts: Mapping[int, str] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    derived: MutableMapping[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def table(self, name: str) -> pl.DataFrame:
         """pane + the columns of that facts table; no rows when nothing was observed."""
@@ -222,9 +224,10 @@ def judge(facts: Facts, context: Context, selected: Iterable[Rule] | None = None
     findings: list[Finding] = []
     visibility: list[Visibility] = []
     failed: dict[str, str] = {}
+    facts = replace(facts, derived={})  # what rules share is gone with the judgement
     for rule in selected if selected is not None else rules():
         try:
-            verdict = rule.judge(facts, context)
+            verdict = verdict_of(facts, rule, context)
         except Exception as error:
             log.exception("rule %s failed", rule.code)
             failed[rule.code] = f"{type(error).__name__}: {error}"

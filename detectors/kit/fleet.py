@@ -22,6 +22,7 @@ from detectors.kit.contract import (
     Verdict,
     Visibility,
 )
+from detectors.kit.derived import once
 from detectors.kit.pricing import as_exemplars, fingerprint
 from detectors.kit.sampling import Sample, sample_of
 
@@ -54,6 +55,7 @@ _TOLD = 5
 _RANK = {"blind": 0, "below_threshold": 1, "seen": 2, "exempt": 3}
 
 
+@once
 def entities_of(facts: FactsView) -> tuple[Sample, pl.DataFrame, pl.DataFrame]:
     """The sample of facts `entities`, its rows of requests and its rows of reads."""
     sample = sample_of(facts.table("entities"), "entity")
@@ -76,6 +78,7 @@ def least_of_others(value: str, over: Sequence[str]) -> pl.Expr:
     return pl.when(column == first).then(second).otherwise(first)
 
 
+@once
 def lives(facts: FactsView) -> pl.DataFrame:
     """Per (service, environment, instance): `born_ns`, `last_ns` of what it was seen to serve."""
     by = ["service", "environment", "instance"]
@@ -88,6 +91,7 @@ def lives(facts: FactsView) -> pl.DataFrame:
     )
 
 
+@once
 def spots(facts: FactsView) -> dict[str, Spot]:
     """service -> what a rule about several instances can see: `seen` where it can look."""
     served = facts.table("instances")
@@ -116,6 +120,7 @@ def _spot(rows: pl.DataFrame) -> Spot:
     return "seen", f"{requests} requests to {instances} instances", ""
 
 
+@once
 def head_sampled(facts: FactsView) -> set[str]:
     """Services some of whose spans say that they stand for others."""
     sampled = facts.table("sight").filter(pl.col("sampled") > 0)["service"].unique()

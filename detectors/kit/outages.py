@@ -19,6 +19,7 @@ from typing import Any
 import polars as pl
 
 from detectors.kit.contract import FactsView
+from detectors.kit.derived import once
 from detectors.kit.edges import resolved_edges
 
 _SILENCE_NS = 60_000_000_000
@@ -88,6 +89,7 @@ class Outage:
         return self.lost / self.calls
 
 
+@once
 def outages(facts: FactsView) -> list[Outage]:
     """All stretches in which an edge lost at least half of its calls, however short."""
     edges = resolved_edges(facts).filter(pl.col("callee") != pl.col("caller"))

@@ -49,7 +49,9 @@ def cells(requests: pl.DataFrame, lives: pl.DataFrame) -> pl.DataFrame:
     """
     by = [*OPERATION, "entity"]
     alive = lives.select("service", "environment", "instance", "born_ns", pl.col("last_ns"))
-    summed = requests.group_by(*by, "instance").agg(pl.col("ok", "failed").sum())
+    failing = requests.filter(pl.col("failed") > 0)
+    among = joined_on(requests, failing, by, "semi")
+    summed = among.group_by(*by, "instance").agg(pl.col("ok", "failed").sum())
     summed = joined_on(summed, alive, ("service", "environment", "instance"))
     together = pl.col("born_ns").max().over(by) < pl.col("last_ns").min().over(by)
     counted = pl.col("ok") + pl.col("failed")

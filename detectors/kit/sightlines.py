@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
 from detectors.kit.contract import FactsView, State, Visibility
+from detectors.kit.derived import once
+
+Row = Mapping[str, Any]
 
 ENOUGH_RATIO = 0.5
 """An attribute counts as present when at least this share of the spans carry it."""
@@ -35,37 +39,60 @@ class Looking:
 
 def blind_spots(facts: FactsView, looking: Looking) -> dict[str, tuple[State, str, str]]:
     """service -> (state, reason, reveal) for every service with spans, `seen` where it can see."""
-    sight = facts.table("sight")
-    unnamed = _unnamed_entries(sight)
-    found: dict[str, tuple[State, str, str]] = {}
-    for service in sight["service"].unique().sort().to_list():
-        rows = sight.filter(
-            (pl.col("service") == service)
-            & pl.col("category").is_in(looking.categories)
-            & pl.col("kind").is_in(looking.kinds)
+    return {
+        service: _look([row for row in rows if _meant(row, looking)], looking, _unnamed(rows))
+        for service, rows in _sights(facts).items()
+    }
+
+
+@once
+def _sights(facts: FactsView) -> dict[str, list[Row]]:
+    """service -> counts by (category, kind, work), panes added up: a few rows each.
+
+    all, named: of all spans; the others of panes in which there was more than steady work.
+    """
+    by = ("service", "category", "kind", "work")
+    working = pl.col("spans") > pl.col("steady")
+    summed = (
+        facts.table("sight")
+        .group_by(by)
+        .agg(
+            pl.col("spans").sum().alias("all"),
+            pl.col("named").sum(),
+            pl.col("spans", "shaped", "rooted", "valued").filter(working).sum(),
         )
-        found[facts.text(service)] = _look(rows, looking, service in unnamed)
+        .sort(by)
+    )
+    found: dict[str, list[Row]] = {}
+    for row in summed.iter_rows(named=True):
+        found.setdefault(facts.text(row["service"]), []).append(row)
     return found
 
 
-def _look(rows: pl.DataFrame, looking: Looking, unnamed: bool) -> tuple[State, str, str]:  # noqa: FBT001
-    relevant = rows.filter(pl.col("work").is_in(looking.works) | pl.col("work").is_null())
-    spans = int((relevant["spans"] - relevant["steady"]).sum())
-    if not spans:
+def _meant(row: Row, looking: Looking) -> bool:
+    """Whether a rule looks at such spans."""
+    return (
+        row["category"] in looking.categories
+        and row["kind"] in looking.kinds
+        and (row["work"] is None or row["work"] in looking.works)
+    )
+
+
+def _look(rows: Sequence[Row], looking: Looking, unnamed: bool) -> tuple[State, str, str]:  # noqa: FBT001
+    total = _sum(rows, "spans")
+    if not total:
         return (
             "exempt",
             f"no {looking.what}",
             ("nothing to do if it makes none; else instrument the client that makes them"),
         )
-    working = relevant.filter(pl.col("spans") > pl.col("steady"))
-    total = int(working["spans"].sum())
-    if int(working["shaped"].sum()) < total * ENOUGH_RATIO:
+    if _sum(rows, "shaped") < total * ENOUGH_RATIO:
         return (
             "blind",
             f"{looking.statement} is missing on most {looking.what}",
             (looking.reveal_statement),
         )
-    rooted = int(working["rooted"].sum())
+    rooted = _sum(rows, "rooted")
     if total >= ROOTED_SPANS and rooted >= total * ROOTED_RATIO:
         return (
             "blind",
@@ -78,7 +105,7 @@ def _look(rows: pl.DataFrame, looking: Looking, unnamed: bool) -> tuple[State, s
             "requests carry neither http.route nor a path",
             "record http.route (or url.path) on SERVER spans: it tells operations apart",
         )
-    if looking.needs_values and not int(working["valued"].sum()):
+    if looking.needs_values and not _sum(rows, "valued"):
         return (
             "blind",
             f"values of {looking.what} are hidden",
@@ -91,14 +118,14 @@ def _look(rows: pl.DataFrame, looking: Looking, unnamed: bool) -> tuple[State, s
     return "seen", f"{total} {looking.what}", ""
 
 
-def _unnamed_entries(sight: pl.DataFrame) -> set[int]:
-    """Services most of whose HTTP SERVER spans tell no operation."""
-    servers = (
-        sight.filter((pl.col("category") == "http") & (pl.col("kind") == "server"))
-        .group_by("service")
-        .agg(pl.col("spans").sum(), pl.col("named").sum())
-    )
-    return set(servers.filter(pl.col("named") < pl.col("spans") * ENOUGH_RATIO)["service"])
+def _unnamed(rows: Sequence[Row]) -> bool:
+    """Whether most HTTP SERVER spans of a service tell no operation."""
+    servers = [row for row in rows if row["category"] == "http" and row["kind"] == "server"]
+    return _sum(servers, "named") < _sum(servers, "all") * ENOUGH_RATIO
+
+
+def _sum(rows: Iterable[Row], count: str) -> int:
+    return sum(int(row[count]) for row in rows)
 
 
 def verdicts(

@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from detectors.kit.contract import FactsView
+from detectors.kit.derived import once
 from detectors.kit.edges import names_of_calls
 from detectors.kit.sampling import Sample, sample_of
 
@@ -87,6 +88,7 @@ class Storm:
         return product
 
 
+@once
 def failing_edges(facts: FactsView, min_lost_ratio: float) -> list[Edge]:
     """Edges with a pane in which at least `min_lost_ratio` of the logical calls failed."""
     rows = facts.table("attempts").filter(pl.col("gap_bin").is_null())
@@ -109,6 +111,7 @@ def failing_edges(facts: FactsView, min_lost_ratio: float) -> list[Edge]:
     return [kept[k] for k in sorted(kept)]
 
 
+@once
 def redelivered(facts: FactsView, min_lost_ratio: float) -> list[Edge]:
     """Consumers as edges from their queue: a message is a logical call, a delivery an attempt.
 
