@@ -50,15 +50,14 @@ def merge(table: FactsTable, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
 def regroup(table: FactsTable, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows with any number per key -> one per key, in canonical order: by all keys, pane first.
 
-    Most tables observe one row per key, for which looking costs a tenth of grouping.
+    Few keys have several rows: only these are grouped, for looking costs a tenth of that.
     """
     by = keys(table)
-    if rows.height < _FEW or rows.select(by).is_unique().all():
-        return rows.select(*schema(table)).sort(by)
-    return _regrouped(table, rows, by)
-
-
-_FEW = 2
+    rows = rows.select(*schema(table))
+    again = rows.select(by).is_duplicated()
+    if again.any():
+        rows = pl.concat([rows.filter(~again), _regrouped(table, rows.filter(again), by)])
+    return rows.sort(by)
 
 
 def without_panes(table: FactsTable, frame: pl.DataFrame) -> pl.DataFrame:
