@@ -127,7 +127,7 @@ class Window:
     def _settle(self) -> None:
         """Index what was added since: many small frames become one per second of arrival."""
         for second, added in sorted(self._fresh.items()):
-            frame = pl.concat([f for f, _ in added])
+            frame = pl.concat([f for f, _ in added], rechunk=True)
             sizes = [f.height for f, _ in added]
             arrivals = np.repeat([a for _, a in added], sizes)
             frame = frame.with_columns(pl.Series(_ARRIVAL, arrivals, pl.Int64))

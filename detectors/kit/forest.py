@@ -7,6 +7,7 @@ logarithmic number of passes (Wyllie, "The Complexity of Parallel Computations",
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,8 +141,8 @@ def find_rows(trace: Rows, span: Ids, wanted: Ids, asked: Mask) -> Rows:
     if not len(askers):
         return found
     low = np.uint64((1 << count.bit_length()) - 1)
-    high = trace.astype(np.uint64)
-    keys = (spread(high, span) & ~low) | np.arange(count, dtype=np.uint64)
+    sought = _sortable(trace, count)
+    keys = (sought(trace, span) & ~low) | np.arange(count, dtype=np.uint64)
     keys.sort()
     held = (keys & low).astype(np.int64)
     prefix = keys & ~low
@@ -149,12 +150,36 @@ def find_rows(trace: Rows, span: Ids, wanted: Ids, asked: Mask) -> Rows:
     one, two = held[again], held[again + 1]
     if np.any((trace[one] != trace[two]) | (span[one] != span[two])):
         return _find_rows_exactly(trace, span, wanted, askers)
-    queries = spread(high[askers], wanted[askers]) & ~low
+    queries = sought(trace[askers], wanted[askers]) & ~low
     places = np.minimum(np.searchsorted(keys, queries), count - 1)
     rows = held[places]
     right = (trace[rows] == trace[askers]) & (span[rows] == wanted[askers])
     found[askers[right]] = rows[right]
     return found
+
+
+def _sortable(trace: Rows, count: int) -> Callable[[Rows, Ids], Ids]:
+    """What mixes (trace, span id) to a number whose lower bits may be cut off for a row.
+
+    Dense trace numbers stay on top: what is looked for then lies near what was looked for before,
+    and finding it takes half the time.
+    """
+    bits = int(trace.max()).bit_length() if trace.min() >= 0 else 64
+    if bits + count.bit_length() + _ENOUGH_BITS > 64:
+        return lambda traces, spans: spread(traces.astype(np.uint64), spans)
+    up, down = np.uint64(64 - bits), np.uint64(bits)
+
+    def by_trace(traces: Rows, spans: Ids) -> Ids:
+        mixed = spans * _STIR
+        mixed ^= mixed >> _HALF
+        mixed *= _FOLD
+        return (traces.astype(np.uint64) << up) | (mixed >> down)
+
+    return by_trace
+
+
+_ENOUGH_BITS = 28
+"""Of a mixed span id, beside its trace: two of one trace hardly ever agree in all of them."""
 
 
 def _find_rows_exactly(trace: Rows, span: Ids, wanted: Ids, askers: Rows) -> Rows:
