@@ -29,7 +29,8 @@ class Detector:
     a fixed cost of some 15 ms. on_facts is told the facts of each slab, once.
 
     `stage_seconds`, `stage_runs`: wall seconds and runs by stage; `counts`: what facts and
-    windows counted since the start, never decreasing.
+    windows counted since the start, never decreasing; `spans_done`: spans that are not held any
+    more, observed or lost to a defect.
     """
 
     def __init__(self, settings: Settings, texts: Texts, on_facts: Callable[[Facts], None]) -> None:
@@ -43,7 +44,6 @@ class Detector:
             quiet_s=settings.quiet_s,
             max_age_s=settings.max_age_s,
             max_spans=settings.max_spans,
-            max_rows=settings.max_rows,
             max_skew_s=settings.max_skew_s,
         )
         self._closed: list[pl.DataFrame] = []
@@ -54,6 +54,7 @@ class Detector:
         self._news = False
         self._observed: Counter[str] = Counter()
         self._overflow: Counter[str] = Counter()
+        self.spans_done = 0
         self.stage_seconds: dict[str, float] = {}
         self.stage_runs: Counter[str] = Counter()
 
@@ -78,11 +79,11 @@ class Detector:
             frames = self.window.close_due(now_s)
         for frame in frames:
             if self._closed_rows + frame.height > 2 * SLAB_ROWS:
-                self._observe()
+                self.observe()
             self._closed.append(frame)
             self._closed_rows += frame.height
         if self._closed_rows >= SLAB_ROWS:
-            self._observe()
+            self.observe()
 
     def drain(self, now_s: float) -> None:
         """Closes and observes everything."""
@@ -95,15 +96,18 @@ class Detector:
         closed, self._closed, self._closed_rows = self._closed, [], 0
         return closed
 
-    def _observe(self) -> None:
+    def observe(self) -> None:
         """Observes what is closed, as one slab."""
         closed = self._take_closed()
         if closed:
             self._observe_slab(pl.concat(closed) if len(closed) > 1 else closed[0])
 
     def _observe_slab(self, slab: pl.DataFrame) -> None:
-        with self.stage("observe"):
-            facts = observe(slab, self._texts.select, self._levels)
+        try:
+            with self.stage("observe"):
+                facts = observe(slab, self._texts.select, self._levels)
+        finally:
+            self.spans_done += slab.height
         self._news = True
         self._observed.update(facts.counts)
         self._on_facts(facts)
@@ -112,7 +116,7 @@ class Detector:
             self._merge()
 
     def _merge(self) -> None:
-        self._observe()
+        self.observe()
         if not self._parts:
             return
         with self.stage("merge"):
@@ -171,6 +175,5 @@ class Detector:
     @property
     def counts(self) -> Counter[str]:
         """Observed spans and traces, repairs, overflow; window counts as `window:…`."""
-        self._observe()
         window = {f"window:{k}": v for k, v in self.window.counts.items()}
         return self._observed + self._overflow + Counter(window)

@@ -87,7 +87,7 @@ class Settings:
     max_spans: int = option(50_000, "or when it has so many spans", "spans", low=1)
     max_rows: int = option(1_000_000, "spans held before more are refused", "spans", low=1)
     max_skew_s: float = option(600.0, "event time is held so close to arrival", "s")
-    judge_interval_s: float = option(5.0, "time between judgements", "s", low=0.01)
+    judge_interval_s: float = option(5.0, "least time between judgements", "s", low=0.01)
     horizon_s: float = option(900.0, "how far back a judgement looks", "s", low=1)
     max_body_bytes: int = option(20 * MIB, "largest request, also when inflated", "bytes", low=1)
     max_pending_bytes: int = option(64 * MIB, "requests that wait to be decoded", "bytes", low=1)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -23,6 +25,8 @@ CREATE TABLE IF NOT EXISTS counters (
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, body BLOB NOT NULL);
 """
 OTHER = "other"
+STAGE_SECONDS, STAGE_RUNS = "spanlint_stage_seconds", "spanlint_stage_runs"
+"""Wall seconds and runs of a stage of the flow; label: its name."""
 _LASTING = "lasting"
 
 
@@ -134,6 +138,16 @@ class Counters:
             key = self._key(name, labels)
             self._values[key] = self._values.get(key, 0) + amount
             self._dirty.add(key)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Counts the time of what runs inside to a stage."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(STAGE_SECONDS, (name,), time.perf_counter() - started)
+            self.add(STAGE_RUNS, (name,), 1)
 
     def _key(self, name: str, labels: Labels) -> tuple[str, Labels]:
         key = (name, labels)

@@ -38,7 +38,6 @@ class Window:
         quiet_s: a trace is closed when none of its spans arrived for so long.
         max_age_s: or when its first span arrived so long ago.
         max_spans: or when it has so many spans.
-        max_rows: rows buffered before `full` asks the caller to refuse more.
         max_skew_s: how far from its arrival the end of a span may lie.
     """
 
@@ -47,13 +46,11 @@ class Window:
         quiet_s: float = 10.0,
         max_age_s: float = 60.0,
         max_spans: int = 50_000,
-        max_rows: int = 2_000_000,
         max_skew_s: float = 3_600.0,
     ) -> None:
         self.quiet_s = quiet_s
         self.max_age_s = max_age_s
         self.max_spans = max_spans
-        self.max_rows = max_rows
         self.max_skew_s = max_skew_s
         self.rows = 0
         self._fresh: dict[int, list[tuple[pl.DataFrame, int]]] = {}
@@ -69,16 +66,6 @@ class Window:
         if frame.height:
             self._fresh.setdefault(floor(arrival_s), []).append((frame, int(arrival_s * _NS)))
             self.rows += frame.height
-
-    @property
-    def full(self) -> bool:
-        """Whether the caller should refuse more spans."""
-        return self.rows >= self.max_rows
-
-    @property
-    def buffer_bytes(self) -> int:
-        """Estimated size of the buffered columns."""
-        return self.rows * ROW_BYTES
 
     @property
     def open_traces(self) -> int:

@@ -125,8 +125,9 @@ HEALTH = Group(
             "critical",
             "{{ $labels.instance }} has stopped judging",
             "The last judgement of {{ $labels.instance }} is {{ $value | humanizeDuration }} old.",
-            "Rules are judged every few seconds, so that it is stuck or far too busy, and what it "
-            "shows is old. See its log; restart it: findings survive when `state` is set.",
+            "Rules are judged every few seconds, every 90 when nothing comes or judging is dear: "
+            "it is stuck or far too busy, and what it shows is old. See its log; restart it: "
+            "findings survive when `state` is set.",
         ),
         _health(
             "SpanlintRuleParked",

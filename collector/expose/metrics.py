@@ -23,11 +23,9 @@ from prometheus_client.samples import Exemplar
 from collector.expose import cases, ratios, telemetry
 from collector.expose.cases import gauge
 from collector.ledger import FORGOTTEN, OCCURRENCES, WASTED, Case
-from collector.store import Labels
+from collector.store import STAGE_RUNS, STAGE_SECONDS, Labels
 from detectors.kit.catalogue import rules
 from detectors.kit.contract import Visibility
-
-STAGE_SECONDS, STAGE_RUNS = "spanlint_stage_seconds", "spanlint_stage_runs"
 
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     OCCURRENCES: (
@@ -84,9 +82,9 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
 """Name -> help and labels."""
 PLAIN_GAUGES = {
     "spanlint_last_judgement_timestamp_seconds": "When rules were last run.",
-    "spanlint_open_spans": "Spans held in open traces.",
+    "spanlint_open_spans": "Spans held: in open traces, or on their way to the rules.",
     "spanlint_open_traces": "Traces that are not closed yet.",
-    "spanlint_buffer_bytes": "Open spans, estimated.",
+    "spanlint_buffer_bytes": "Spans held, estimated.",
     "spanlint_pending_bytes": "Requests that wait to be decoded.",
     "spanlint_forward_queue_bytes": "Requests that wait for the upstream.",
     "spanlint_texts": "Texts that are remembered.",

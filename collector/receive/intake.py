@@ -1,8 +1,9 @@
-"""One door for every protocol: bounds, decoding in a worker, the window, the upstream.
+"""One door for every protocol: bounds, decoding in a thread, the hand-over, the upstream.
 
-Requests that come while the worker is busy are decoded together: the way there and back, and a
-frame, cost the same for one as for many. A request is answered after its spans are decoded and
-about to enter the window, so what was accepted is counted exactly.
+Requests that come while the decoding thread is busy are decoded together: the way there and back,
+and a frame, cost the same for one as for many. A request is answered after its spans are decoded
+and about to be handed over, so what was accepted is counted exactly; it does not wait for what the
+analysing thread does.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import Literal
 
 from collector.decode.choice import make_decoder, make_json_decoder
 from collector.decode.model import Counts, DecodeOptions, Decoder
-from collector.detect import Detector
 from collector.forward import Forwarder
+from collector.handover import Handover
 from collector.receive.bodies import Refusal, feed, inflate, overloaded
 from collector.settings import Settings
 from collector.store import Counters
@@ -34,6 +35,7 @@ RECEIVED = "spanlint_spans_received_total"
 REFUSED_SPANS = "spanlint_spans_refused_total"
 REFUSED = "spanlint_requests_refused_total"
 REPAIRED = "spanlint_spans_repaired_total"
+LEFT_TO_REFERENCE = "spanlint_requests_left_to_reference_total"
 
 _BATCH_BYTES = 2 * 1024 * 1024
 """Bodies decoded before their senders are answered."""
@@ -56,19 +58,22 @@ _Outcome = tuple[_Request, Counts | Exception]
 
 
 class Intake:
-    """Takes requests of all receivers. Call from the event loop, but `flush` in the worker."""
+    """Takes requests of all receivers. Call from the event loop, but `flush` in the worker.
+
+    worker: of one thread, which owns the decoders.
+    """
 
     def __init__(  # noqa: PLR0913 - what it stands between
         self,
         settings: Settings,
         texts: Texts,
-        detector: Detector,
+        handover: Handover,
         counters: Counters,
         worker: ThreadPoolExecutor,
         forwarder: Forwarder | None,
     ) -> None:
         self._settings = settings
-        self._detector = detector
+        self._handover = handover
         self._counters = counters
         self._worker = worker
         self._forwarder = forwarder
@@ -79,11 +84,13 @@ class Intake:
             True: make_json_decoder(texts, options, self.decoder),
         }
         self._waiting: deque[_Request] = deque()
-        self._decoding = False
-        self._decoded_rows = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._gathered_rows = 0
         self._arrived_s = 0.0
+        self._left_to_reference = 0
+        self._closed = False
         self.pending_bytes = 0
-        self.closed = False
 
     async def take(
         self, signal: Signal, body: bytes, *, json: bool = False, encoding: str = ""
@@ -95,50 +102,57 @@ class Intake:
         return taken
 
     @property
-    def left_to_reference(self) -> int:
-        """Requests so far that only the reference decoder could read."""
-        return sum(decoder.left_to_reference for decoder in self._decoders.values())
+    def gathers(self) -> bool:
+        """Whether decoded spans wait for a frame: `flush` would hand them over."""
+        return self._gathered_rows > 0
+
+    async def drain(self) -> None:
+        """Takes no more; ends when all that was taken is answered and handed over."""
+        self._closed = True
+        await self._idle.wait()
+        await asyncio.get_running_loop().run_in_executor(self._worker, self.flush)
 
     def refused(self, signal: Signal, refusal: Refusal) -> None:
         """Counts a request that is refused, whoever refused it."""
         self._counters.add(REFUSED, (signal, refusal.reason), 1)
 
     async def _take(self, signal: Signal, body: bytes, *, json: bool, encoding: str) -> Counts:
-        if self.closed:
+        if self._closed:
             raise overloaded("stopping")
         if signal != "traces":
             return _NOTHING
-        if self._detector.window.rows + self._decoded_rows >= self._settings.max_rows:
+        if self._handover.held >= self._settings.max_rows:
             raise overloaded("too many open spans")
         if self.pending_bytes + len(body) > self._settings.max_pending_bytes:
             raise overloaded("too many requests wait to be decoded")
         request = _Request(body, json, encoding, asyncio.get_running_loop().create_future())
         self.pending_bytes += len(body)
         self._waiting.append(request)
-        self._decode_soon()
+        if self._idle.is_set():
+            self._decode_soon()
         return await request.answer
 
     def _decode_soon(self) -> None:
-        if self._waiting and not self._decoding:
-            self._decoding = True
-            loop = asyncio.get_running_loop()
-            self._worker.submit(self._decode_waiting, loop)
+        self._idle.clear()
+        self._worker.submit(self._decode_waiting, asyncio.get_running_loop())
 
     def _decode_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Decodes what waits, up to a size. Runs in the worker, which also owns the detector."""
+        """Decodes what waits, up to a size. Runs in the worker."""
         outcomes: list[_Outcome] = []
         try:
             self._note_arrival(time.time())
             size = 0
-            with self._detector.stage("decode"):
+            with self._counters.stage("decode"):
                 while self._waiting and size < _BATCH_BYTES:
                     request = self._waiting.popleft()
                     size += len(request.body)
                     outcomes.append((request, self._outcome(request)))
             taken = [found for _, found in outcomes if isinstance(found, Counts)]
             self._count(taken)
-            self._decoded_rows += sum(counts.accepted for counts in taken)
-            if self._decoded_rows >= _FRAME_ROWS:
+            rows = sum(counts.accepted for counts in taken)
+            self._handover.decoded += rows
+            self._gathered_rows += rows
+            if self._gathered_rows >= _FRAME_ROWS:
                 self.flush()
         except Exception:
             log.exception("decoding failed")
@@ -164,13 +178,15 @@ class Intake:
         for counts in taken:
             refused.update(counts.rejected)
             repaired.update(counts.repaired)
+        left = sum(decoder.left_to_reference for decoder in self._decoders.values())
+        self._counters.add(LEFT_TO_REFERENCE, (), left - self._left_to_reference)
+        self._left_to_reference = left
         self._counters.add(RECEIVED, (), sum(counts.accepted for counts in taken))
         for name, reasons in ((REFUSED_SPANS, refused), (REPAIRED, repaired)):
             for reason, count in reasons.items():
                 self._counters.add(name, (reason,), count)
 
     def _answer(self, outcomes: list[_Outcome]) -> None:
-        self._decoding = False
         for request, outcome in outcomes:
             self.pending_bytes -= len(request.body)
             if request.answer.done():  # the sender went away
@@ -179,11 +195,14 @@ class Intake:
                 request.answer.set_result(outcome)
             else:
                 request.answer.set_exception(outcome)
-        self._decode_soon()
+        if self._waiting:
+            self._decode_soon()
+        else:
+            self._idle.set()
 
     def flush(self) -> None:
-        """Decoded spans go into the window. Runs in the worker."""
+        """Hands decoded spans over. Runs in the worker."""
         for decoder in self._decoders.values():
             if len(decoder):
-                self._detector.accept(decoder.take(), self._arrived_s)
-        self._decoded_rows = 0
+                self._handover.put(decoder.take(), self._arrived_s)
+        self._gathered_rows = 0

@@ -8,6 +8,8 @@ The table keeps two generations. When the young one is full it becomes the old o
 one is forgotten; a text still in use is carried over the next time it is coded. Whoever keeps
 codes in a cache of its own watches `generation` and starts the cache anew when it moves, or the
 texts behind its codes would be forgotten under it.
+
+One thread codes and learns; any thread reads (`text`, `select`, `len`) meanwhile, without a lock.
 """
 
 from __future__ import annotations
@@ -54,7 +56,9 @@ class Texts:
         return value
 
     def _rotate(self) -> None:
-        self._old, self._young = self._young, {}
+        # In this order: who reads the young ones, then the old ones, finds a young text in between.
+        self._old = self._young
+        self._young = {}
         self._codes = {}
         self._chars = 0
         self.generation += 1

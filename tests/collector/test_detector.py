@@ -108,18 +108,19 @@ def test_old_facts_leave_with_the_horizon() -> None:
     assert not running.facts().texts
 
 
-def test_to_ask_for_sizes_merges_nothing() -> None:
+def test_to_ask_for_sizes_observes_and_merges_nothing() -> None:
     texts = Texts()
     running = detector(texts)
     running.accept(lazy(texts), NOW_S)
     running.tick(NOW_S + 20)
 
     before = running.facts_rows
-    assert running.counts["spans"] == 13
-    assert running.stage_runs["merge"] == 0
+    assert running.counts["window:closed"] == 1
+    assert (running.stage_runs["observe"], running.stage_runs["merge"]) == (0, 0)
     running.judge(NOW_S + 20)
 
     assert not before
+    assert running.counts["spans"] == running.spans_done == 13
     assert running.facts_rows["repeats"] == running.facts().table("repeats").height > 0
     assert running.stage_runs["merge"] == 1
 

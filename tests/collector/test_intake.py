@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from collector.decode.model import Counts
-from collector.detect import Detector
+from collector.handover import Handover
 from collector.receive import intake as module
 from collector.receive.bodies import Refusal
 from collector.receive.intake import RECEIVED, Intake
 from collector.settings import Settings
-from collector.store import Counters, Store
+from collector.store import STAGE_RUNS, Counters, Store
 from detectors.kit.texts import Texts
 from support.otlp import as_json
 from support.running import as_if_now
@@ -30,12 +30,13 @@ class Door:
     def __init__(self, **settings: Any) -> None:
         texts = Texts()
         self.settings = Settings(**settings)
-        self.detector = Detector(self.settings, texts, lambda _: None)
+        self.handover = Handover()
         self.counters = Counters(Store(""), 100)
         self.worker = ThreadPoolExecutor(1)
         self.intake = Intake(
-            self.settings, texts, self.detector, self.counters, self.worker, forwarder=None
+            self.settings, texts, self.handover, self.counters, self.worker, forwarder=None
         )
+        self._taken = 0
         self._gate = threading.Event()
         self.worker.submit(self._gate.wait, 30)
 
@@ -44,8 +45,13 @@ class Door:
 
     @property
     def rows(self) -> int:
+        """Spans that were handed over."""
         self.worker.submit(self.intake.flush).result(30)
-        return self.detector.window.rows
+        return self.taken()
+
+    def taken(self) -> int:
+        self._taken += sum(frame.height for frame, _ in self.handover.take())
+        return self._taken
 
 
 def spans(name: str, count: int = 1) -> Any:
@@ -85,7 +91,7 @@ def test_what_waits_is_decoded_at_once_and_answered_one_by_one() -> None:
     assert broken.reason == "malformed"
     assert isinstance(unknown, Refusal)
     assert unknown.reason == "unsupported"
-    assert door.detector.stage_runs["decode"] == 1
+    assert door.counters.value(STAGE_RUNS, ("decode",)) == 1
     assert door.rows == 8
     assert door.counters.value(RECEIVED) == 8
     assert door.intake.pending_bytes == 0
@@ -117,7 +123,7 @@ def test_more_than_a_batch_is_answered_in_turns(monkeypatch: pytest.MonkeyPatch)
         return await all_of(door, *(door.intake.take("traces", b) for b in bodies))
 
     assert asyncio.run(told()) == [Counts(1)] * 5
-    assert door.detector.stage_runs["decode"] == 5
+    assert door.counters.value(STAGE_RUNS, ("decode",)) == 5
     assert door.rows == 5
 
 
@@ -127,21 +133,53 @@ def test_a_frame_is_made_when_there_are_rows_for_one(monkeypatch: pytest.MonkeyP
 
     async def told() -> None:
         await all_of(door, door.intake.take("traces", spans("a", 3).SerializeToString()))
-        before = door.detector.window.rows
+        before = door.taken()
         await door.intake.take("traces", spans("b", 3).SerializeToString())
-        assert (before, door.detector.window.rows) == (0, 6)
+        assert (before, door.taken()) == (0, 6)
 
     asyncio.run(told())
 
 
-def test_spans_that_are_not_in_the_window_yet_count_as_held() -> None:
+def test_spans_count_as_held_from_their_answer_until_they_were_analysed() -> None:
     door = Door(max_rows=3)
+    body = spans("a", 3).SerializeToString()
 
-    async def told() -> None:
-        body = spans("a", 3).SerializeToString()
-        await all_of(door, door.intake.take("traces", body))
+    async def refused() -> None:
         with pytest.raises(Refusal, match="too many open spans"):
             await door.intake.take("traces", body)
 
+    async def told() -> None:
+        await all_of(door, door.intake.take("traces", body))
+        await refused()  # they wait for a frame
+        assert door.rows == 3
+        await refused()  # they are with the analysis
+        door.handover.analysed += 3
+        assert await door.intake.take("traces", body) == Counts(3)
+
     asyncio.run(told())
-    assert door.rows == 3
+    assert door.rows == 6
+    assert door.handover.held == 3
+
+
+def test_draining_ends_when_all_that_was_taken_is_answered_and_handed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_BATCH_BYTES", 1)
+    door = Door()
+    body = spans("a", 2).SerializeToString()
+
+    async def told() -> None:
+        takes = [asyncio.ensure_future(door.intake.take("traces", body)) for _ in range(3)]
+        await asyncio.sleep(0)
+        draining = asyncio.ensure_future(door.intake.drain())
+        await asyncio.sleep(0)
+        with pytest.raises(Refusal, match="stopping"):
+            await door.intake.take("traces", body)
+        assert not draining.done()
+        door.open()
+        await asyncio.wait_for(draining, 30)
+        assert [t.result() for t in takes] == [Counts(2)] * 3
+        assert door.taken() == door.handover.held == 6
+        await asyncio.wait_for(door.intake.drain(), 30)
+
+    asyncio.run(told())

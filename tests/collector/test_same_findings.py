@@ -103,7 +103,7 @@ def test_through_the_live_server(
     with running(quiet_s=600.0, max_age_s=3_600.0) as service:
         send_at_once(service, sent)
         assert service.metric("spanlint_spans_received_total") == spans * times
-        service.service._worker.submit(service.service._finish).result()
+        service.finish()
         assert service.metric("spanlint_spans_observed_total") == spans * times
 
         names = wanted[0][0].keys()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 import zlib
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,42 @@ def test_overload_asks_to_come_again() -> None:
         assert info.retry_delay.seconds >= 1
         line = 'spanlint_requests_refused_total{reason="overloaded",signal="traces"}'
         assert service.metric(line) == 2
+
+
+def test_no_answer_and_no_scrape_waits_for_a_judgement() -> None:
+    ended = threading.Event()
+    with running() as service:
+        service.service._analysing.submit(ended.wait, 30)
+        try:
+            sent = lazy_loads()
+            assert service.send(sent.SerializeToString()).status_code == 200
+            assert service.metric("spanlint_spans_received_total") == spans_in(sent)
+            assert service.metric("spanlint_open_spans") == spans_in(sent)
+            assert service.findings() == []
+            assert not ended.is_set()
+        finally:
+            ended.set()
+
+        assert until(service.findings)[0]["code"] == "N101"
+        assert service.metric("spanlint_spans_observed_total") == spans_in(sent)
+        assert service.metric("spanlint_open_spans") == 0
+
+
+def test_spans_that_wait_for_the_analysis_count_against_the_limit() -> None:
+    ended = threading.Event()
+    sent = lazy_loads()
+    with running(max_rows=3 * spans_in(sent)) as service:
+        service.service._analysing.submit(ended.wait, 30)
+        try:
+            answers = [service.send(sent.SerializeToString()).status_code for _ in range(4)]
+            assert answers == [200, 200, 200, 503]
+        finally:
+            ended.set()
+        until(lambda: service.metric("spanlint_open_spans") == 0)
+        assert service.send(sent.SerializeToString()).status_code == 200
+
+        until(lambda: service.metric("spanlint_spans_observed_total") == 4 * spans_in(sent))
+        assert service.metric("spanlint_spans_received_total") == 4 * spans_in(sent)
 
 
 def test_a_taken_port_is_said() -> None:

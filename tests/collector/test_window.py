@@ -156,16 +156,8 @@ def test_close_all_leaves_nothing() -> None:
     window.close_due(115)
     window.add(frame(span(3, trace=4, at=at(100))), 116)
     assert ids(window.close_all()) == [2, 3]
-    assert (window.rows, window.open_traces, window.buffer_bytes) == (0, 0, 0)
+    assert (window.rows, window.open_traces) == (0, 0)
     assert window.close_all() == []
-
-
-def test_a_full_window_says_so() -> None:
-    window = Window(max_rows=2)
-    assert not window.full
-    window.add(frame(span(1), span(2)), 100)
-    assert window.full
-    assert window.buffer_bytes > 0
 
 
 def test_an_old_trace_is_moved_as_a_whole() -> None:

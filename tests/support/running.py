@@ -66,6 +66,13 @@ class Running:
     def findings(self) -> list[dict[str, Any]]:
         return list(self.get("/api/v1/findings").json())
 
+    def finish(self) -> None:
+        """Closes and judges what was received, as a stop does; it goes on receiving."""
+        service = self.service
+        if service._intake is not None:
+            service._decoding.submit(service._intake.flush).result(30)
+        service._analysing.submit(service._analysis.finish, time.time()).result(30)
+
     def stop(self) -> None:
         self.http.close()
         try:
