@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from benchmarks.bodies import START_NS, Body, as_json, freshen
 from benchmarks.figures import BUDGETS, Figure, Path, cpu_us_per, repeated
 from collector.decode.choice import NATIVE, decoders, make_decoder, make_json_decoder
-from collector.slabs import SLAB_ROWS
+from collector.detect import GATHERED_ROWS
 from collector.window import Window
 from detectors.kit.answers import tell_work
 from detectors.kit.aside import look_aside
@@ -67,7 +67,7 @@ def _gathered(closed: list[pl.DataFrame]) -> list[pl.DataFrame]:
     """Closed traces as the detector observes them when it is busy."""
     slabs: list[list[pl.DataFrame]] = [[]]
     for frame in closed:
-        if sum(f.height for f in slabs[-1]) + frame.height > SLAB_ROWS and slabs[-1]:
+        if sum(f.height for f in slabs[-1]) + frame.height > GATHERED_ROWS and slabs[-1]:
             slabs.append([])
         slabs[-1].append(frame)
     return [pl.concat(parts) for parts in slabs]

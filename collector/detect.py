@@ -18,6 +18,8 @@ from detectors.kit.fleet import ALL_OPERATIONS
 from detectors.kit.texts import Texts
 
 _NS = 1_000_000_000
+GATHERED_ROWS = 2 * SLAB_ROWS
+"""As many as come between two judgements at 26,000 spans a second: one slab for each is best."""
 _PARTS = 16
 """Facts of so many slabs wait before they are merged: merging has a fixed cost."""
 
@@ -25,8 +27,8 @@ _PARTS = 16
 class Detector:
     """Keeps open traces and the facts of the horizon.
 
-    Closed traces wait until there are `SLAB_ROWS` of them or somebody asks: observing a slab has
-    a fixed cost of some 15 ms. on_facts is told the facts of each slab, once.
+    Closed traces wait until there are `GATHERED_ROWS` of them or somebody asks: observing has a
+    fixed cost of some 30 ms. on_facts is told the facts of each slab, once.
 
     `stage_seconds`, `stage_runs`: wall seconds and runs by stage; `counts`: what facts and
     windows counted since the start, never decreasing; `spans_done`: spans that are not held any
@@ -78,11 +80,11 @@ class Detector:
         with self.stage("window"):
             frames = self.window.close_due(now_s)
         for frame in frames:
-            if self._closed_rows + frame.height > 2 * SLAB_ROWS:
+            if self._closed_rows + frame.height > GATHERED_ROWS:
                 self.observe()
             self._closed.append(frame)
             self._closed_rows += frame.height
-        if self._closed_rows >= SLAB_ROWS:
+        if self._closed_rows >= GATHERED_ROWS:
             self.observe()
 
     def drain(self, now_s: float) -> None:
