@@ -42,6 +42,8 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     add("--profile", action="store_true", help="profile `check` instead, print it, and end")
     add("--soak", type=int, metavar="MINUTES", help="unique texts for so long, compressed; and end")
     add("--keys", type=int, metavar="COUNT", help="offer so many distinct keys, show what stays")
+    add("--instructions", action="store_true", help="count those of the stages instead; and end")
+    add("--write", action="store_true", help="with --instructions: commit to what they are now")
     return parser.parse_args(given)
 
 
@@ -56,6 +58,10 @@ def main() -> int:
         from benchmarks import keys
 
         return 0 if keys.run(options.keys) else 1
+    if options.instructions:
+        from benchmarks import instructions
+
+        return instructions.run(writes=options.write)
     from benchmarks import bodies as making
 
     count = options.bodies or (120 if options.quick else 200)
@@ -110,7 +116,8 @@ def _figures(options: argparse.Namespace, bodies: list[Body], spans: int) -> Ite
         yield from check_figures(bodies, spans, path)
     os.sched_setaffinity(0, {SENDER_CORE})
     if "stages" in groups:
-        from benchmarks.stages import prepare, stage_figures
+        from benchmarks.flow import prepare
+        from benchmarks.stages import stage_figures
 
         yield from stage_figures(prepare(bodies), path, rounds)
     if "process" in groups:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from benchmarks.bodies import make_bodies
-from benchmarks.stages import prepare, stage_figures
+from benchmarks.flow import prepare
+from benchmarks.stages import stage_figures
 from detectors.kit.catalogue import rules, tables
 
 
