@@ -44,7 +44,12 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     add("--keys", type=int, metavar="COUNT", help="offer so many distinct keys, show what stays")
     add("--instructions", action="store_true", help="count those of the stages instead; and end")
     add("--write", action="store_true", help="with --instructions: commit to what they are now")
-    return parser.parse_args(given)
+    options = parser.parse_args(given)
+    if options.write and not options.instructions:
+        parser.error(
+            "--write goes with --instructions; other figures are written unless --no-write"
+        )
+    return options
 
 
 def main() -> int:

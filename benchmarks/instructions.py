@@ -216,5 +216,6 @@ def run(*, writes: bool) -> int:
     if reasons := unlike(before, now):
         print(incomparable(reasons))
         return 0
-    print(advice(found))
+    if told := advice(found):
+        print(told)
     return 1 if any(change.verdict == "over" for change in found) else 0
