@@ -12,6 +12,8 @@ from detectors.facts.repeats import INTERVAL_MS_EDGES, SPREAD_EDGES
 from detectors.kit.bins import class_of, count_bin, pane
 from detectors.kit.columns import Kind
 from detectors.kit.contract import FactsTable, key, least, most, total, worst
+from detectors.kit.merge import schema
+from detectors.kit.sampling import mix
 from detectors.kit.traits import Trait, has
 
 _READ = ("entry", "shape", "values")
@@ -71,7 +73,16 @@ class Duplicates:
 
     def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
         """A row per entry and shape; equal rows are added up by the engine."""
-        return self._rows(_by_entry(_identities(_in_stretches(spans))))
+        return spans.select(*_NEEDED).map_batches(
+            self._of_spans, schema=schema(self), validate_output_schema=False
+        )
+
+    def _of_spans(self, spans: pl.DataFrame) -> pl.DataFrame:
+        twice = _read_twice(spans)
+        if not len(twice):
+            return pl.DataFrame(schema=schema(self))
+        lines = _in_stretches(spans.lazy(), twice)
+        return self._rows(_by_entry(_identities(lines))).collect()
 
     def _rows(self, groups: pl.LazyFrame) -> pl.LazyFrame:
         once = (pl.int_range(pl.len()).over("trace", "entry_label", "shape") == 0).cast(pl.Int64)
@@ -98,19 +109,26 @@ class Duplicates:
         )
 
 
-def _in_stretches(spans: pl.LazyFrame) -> pl.LazyFrame:
-    """Successful reads whose values are known, with `_writes`: writes to their table before them.
+def _is_read() -> pl.Expr:
+    """A successful read whose values are known."""
+    known = pl.col("shape").is_not_null() & pl.col("values").is_not_null()
+    return (pl.col("work") == "query") & known & ~pl.col("failed")
+
+
+def _read_twice(spans: pl.DataFrame) -> pl.Series:
+    """The entries in which one read may have run twice; mostly there are none."""
+    reads = spans.lazy().select(*_READ, "work", "failed").filter(_is_read())
+    again = mix(*(pl.col(c).cast(pl.UInt64) for c in _READ)).is_duplicated()
+    return reads.filter(again).select(pl.col("entry").unique()).collect()["entry"]
+
+
+def _in_stretches(spans: pl.LazyFrame, entries: pl.Series) -> pl.LazyFrame:
+    """Reads of some entries, with `_writes`: writes to their table before them.
 
     A write whose table is not known counts for every table of the entry.
     """
-    known = pl.col("shape").is_not_null() & pl.col("values").is_not_null()
-    is_read = (pl.col("work") == "query") & known & ~pl.col("failed")
-    is_write = pl.col("work") == "write"
-    reads = spans.filter(is_read)
-    twice = reads.group_by(_READ).len().filter(pl.col("len") >= 2).select("entry").unique()
-    lines = spans.filter(is_read | is_write).join(
-        twice, on="entry", how="semi", maintain_order="left"
-    )
+    is_read, is_write = _is_read(), pl.col("work") == "write"
+    lines = spans.filter((is_read | is_write) & pl.col("entry").is_in(entries.implode()))
     nowhere = is_write & pl.col("target").is_null()
     return lines.with_columns(
         (is_write.cum_sum().over("entry", "target") + nowhere.cum_sum().over("entry")).alias(
@@ -161,6 +179,13 @@ _FIRST = (
     "label",
     "code_file",
     "code_line",
+)
+
+
+_NEEDED = (
+    *_FIRST,
+    *("entry", "shape", "values", "work", "failed", "start_ns", "duration_ns", "traits"),
+    "span_id",
 )
 
 

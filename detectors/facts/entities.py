@@ -15,7 +15,6 @@ import polars as pl
 
 from detectors.kit.bins import pane
 from detectors.kit.contract import (
-    EXEMPLARS_KEPT,
     Life,
     SampledTable,
     key,
@@ -25,7 +24,7 @@ from detectors.kit.contract import (
     total,
     worst,
 )
-from detectors.kit.merge import schema
+from detectors.kit.merge import schema, settle_worst
 from detectors.kit.sampling import LEVEL, at_level, in_sample
 from detectors.kit.texts import code
 from detectors.kit.traits import Trait, has
@@ -116,16 +115,15 @@ class Entities:
         )
         both = pl.concat([self._rows(requests), self._rows(reads)])
         named = [c.name for c in self.columns]
-        return both.with_columns(at_level(level)).select("pane", *named).collect()
+        found = both.with_columns(at_level(level)).select("pane", *named).collect()
+        return settle_worst(found, self.columns[-1])
 
     def _rows(self, entries: pl.LazyFrame) -> pl.LazyFrame:
-        """A row per group; the exemplars are those of its first few entries."""
+        """A row per group, with all its exemplars: few groups have more than one."""
         keys = [c.name for c in self.columns if c.merge == "key"]
         counts = ("ok", "failed", "broken", "cached", "created")
-        first = ("entry_start_ns", "trace_hi", "trace_lo", "entry_span")
         return (
-            entries.sort(first)
-            .with_columns(*_measures())
+            entries.with_columns(*_measures())
             .group_by("pane", *keys)
             .agg(
                 pl.len().cast(pl.Int64).alias("requests"),
@@ -133,9 +131,8 @@ class Entities:
                 pl.col("spent_ns").sum(),
                 *(pl.col(c).min() for c in _LEAST),
                 *(pl.col(c).max() for c in _MOST),
-                pl.col("exemplar").drop_nulls().head(EXEMPLARS_KEPT).alias("exemplars"),
+                pl.col("exemplar").drop_nulls().alias("exemplars"),
             )
-            .with_columns(pl.when(pl.col("exemplars").list.len() > 0).then("exemplars"))
         )
 
 

@@ -17,20 +17,15 @@ def worst_of(
     """
     schema = column.dtype.inner.to_schema()  # type: ignore[union-attr]
     plain = [name for name, dtype in schema.items() if not dtype.is_nested()][:telling]
+    ascending = [False] + [True] * (len(plain) - 1)
     best = (
         rows.lazy()
         .select(*dict.fromkeys((*by, *plain)))
         .with_row_index("_row")
-        .sort(*plain, descending=[True] + [False] * (len(plain) - 1))
-        .group_by(by, maintain_order=True)
-        .agg(pl.col("_row").head(EXEMPLARS_KEPT))
-        .explode("_row")
+        .group_by(by)
+        .agg(pl.col("_row").top_k_by(plain, EXEMPLARS_KEPT, reverse=ascending))
+        .explode("_row", empty_as_null=False)
         .collect()
     )
-    drawn = rows[best["_row"]].select(pl.struct(list(schema)).alias(column.name))
-    return (
-        best.select(by)
-        .with_columns(drawn[column.name])
-        .group_by(by, maintain_order=True)
-        .agg(column.name)
-    )
+    chosen = rows[best["_row"]].sort(*plain, descending=[not a for a in ascending])
+    return chosen.group_by(by, maintain_order=True).agg(pl.struct(list(schema)).alias(column.name))

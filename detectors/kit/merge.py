@@ -127,6 +127,24 @@ def worst_first(rows: pl.DataFrame, column: FactColumn, by: list[str]) -> pl.Dat
     )
 
 
+def settle_worst(frame: pl.DataFrame, column: FactColumn) -> pl.DataFrame:
+    """Lists of exemplars of any length and order -> at most `EXEMPLARS_KEPT`, the worst first.
+
+    Null without any; rows in any order. Where most rows have one exemplar this costs less than
+    sorting what they are grouped from.
+    """
+    size = pl.col(column.name).list.len()
+    frame = frame.with_columns(pl.when(size > 0).then(column.name))
+    several = (size > 1).fill_null(value=False)
+    many = frame.filter(several).with_row_index("_place")
+    if not many.height:
+        return frame
+    exploded = many.select("_place", column.name).explode(column.name, empty_as_null=False)
+    settled = worst_first(exploded, column, ["_place"]).sort("_place")
+    many = many.drop("_place").with_columns(settled[column.name])
+    return pl.concat([frame.filter(~several), many])
+
+
 def worst_few(fields: list[str], *ties: str) -> pl.Expr:
     """Within a group: the list of its worst exemplars, structs of `fields`, `score` first.
 
