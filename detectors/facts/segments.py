@@ -6,7 +6,7 @@ import polars as pl
 
 from detectors.kit.bins import fixed_log, pane
 from detectors.kit.contract import FactsTable, key, least, most, total, worst
-from detectors.kit.exemplars import worst_of
+from detectors.kit.exemplars import ROW, draw, worst_rows
 from detectors.kit.merge import schema
 from detectors.kit.segments import NEEDED, segments
 
@@ -73,8 +73,8 @@ class Segments:
             fixed_log(pl.col("own_ns")).alias("own_log"),
             fixed_log(pl.col("entry_duration_ns")).alias("total_log"),
             pl.col("entry_duration_ns").alias("score"),
-        )
-        summed = rows.group_by(by).agg(
+        ).with_row_index(ROW)
+        grouped = rows.group_by(by).agg(
             pl.len().cast(pl.Int64).alias("entries"),
             pl.col("failed").sum().cast(pl.Int64),
             pl.col("own_ns").sum(),
@@ -87,12 +87,14 @@ class Segments:
             pl.col("steps").pow(2).sum().alias("steps2"),
             pl.col("entry_start_ns").min().alias("first_ns"),
             pl.col("entry_start_ns").max().alias("last_ns"),
+            worst_rows(_ORDER),
         )
-        shown = worst_of(rows, by, self.columns[-1], telling=4)
         named = [c.name for c in self.columns]
-        return summed.join(shown, on=by, how="left", nulls_equal=True).select("pane", *named)
+        return draw(grouped, rows, _ORDER, self.columns[-1]).select("pane", *named)
 
 
+_ORDER = ["score", "trace_hi", "trace_lo", "entry_span"]
+"""No two entries agree in all of them."""
 _KEPT = (
     *("environment", "entry_label", "trace_hi", "trace_lo", "span_id", "http_status"),
     *("start_ns", "duration_ns", "status", "service", "label", "callee", "server_ns"),
