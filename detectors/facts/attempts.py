@@ -14,7 +14,7 @@ from detectors.kit.attempts import (
 )
 from detectors.kit.bins import gap_bin, growth_bin, pane
 from detectors.kit.columns import Category
-from detectors.kit.contract import FactColumn, FactsTable, key, least, most, total, worst
+from detectors.kit.contract import FactsTable, key, least, most, total, worst
 from detectors.kit.exemplars import worst_of
 from detectors.kit.merge import schema
 
@@ -79,18 +79,24 @@ class Attempts:
 
     def _rows(self, spans: pl.DataFrame) -> pl.DataFrame:
         fine, rest, repeated = split(spans)
-        parts = [_complete(self.columns, _healthy(fine, self.pane_seconds))]
+        parts = [_healthy(fine, self.pane_seconds)]
         groups = measure(rest) if rest.height else None
         if groups is not None:
-            parts.append(_complete(self.columns, self._failing(groups)))
+            parts.append(self._failing(groups))
         gaps = [gaps_between_spans(rest, groups)] if groups is not None else []
         if repeated.height:
             gaps.append(gaps_between_answers(repeated, spans).select(*_GAP))
         if (spans["kind"] == "consumer").any():
-            parts.append(_complete(self.columns, _deliveries(spans, self.pane_seconds)))
+            parts.append(_deliveries(spans, self.pane_seconds))
         if gaps:
-            parts.append(_complete(self.columns, _gaps(gaps, self.pane_seconds)))
-        return pl.concat(parts)
+            parts.append(_gaps(gaps, self.pane_seconds))
+        return self._complete(parts)
+
+    def _complete(self, parts: list[pl.DataFrame]) -> pl.DataFrame:
+        """The rows of all parts: sums that a part does not have are 0, anything else is null."""
+        whole = pl.concat([pl.DataFrame(schema=schema(self)), *parts], how="diagonal_relaxed")
+        sums = [c.name for c in self.columns if c.merge == "sum"]
+        return whole.with_columns(pl.col(sums).fill_null(0))
 
     def _failing(self, groups: pl.DataFrame) -> pl.DataFrame:
         by = ["pane", *_SAID, "peer", "callee", "operation"]
@@ -172,20 +178,6 @@ def _gaps(parts: list[pl.DataFrame], seconds: int) -> pl.DataFrame:
             pl.col("start_ns").min().alias("first_ns"),
             pl.col("start_ns").max().alias("last_ns"),
         )
-    )
-
-
-def _complete(columns: tuple[FactColumn, ...], rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows with all columns: sums that they do not have are 0, anything else is null."""
-    have = set(rows.columns)
-    return rows.select(
-        "pane",
-        *(
-            pl.col(c.name).cast(c.dtype)
-            if c.name in have
-            else pl.lit(0 if c.merge == "sum" else None, c.dtype).alias(c.name)
-            for c in columns
-        ),
     )
 
 
