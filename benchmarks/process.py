@@ -14,12 +14,18 @@ from typing import Any
 from benchmarks import servers
 from benchmarks.bodies import START_NS, Body, freshen
 from benchmarks.figures import BUDGETS, Figure, Path
+from benchmarks.live import observed
 from benchmarks.load import Request, over_http
 
 RATE = 20_000
 """Spans a second under load."""
 _QUIET_S, _MAX_AGE_S = 10.0, 60.0
 """As a server has them that nobody configured."""
+_FIRST_JUDGEMENT_S = 7.0
+"""It is judged by then for the first time, which loads what is loaded lazily."""
+_SCRAPE_S = 15.0
+_IDLE_SCRAPES = 6
+"""So long that several judgements of an idle process fall into it: half a minute apart."""
 
 
 def process_figures(
@@ -34,7 +40,7 @@ def process_figures(
             return Figure("process", name, unit, (value,), BUDGETS[budget][path])
 
         yield figure("ready to receive", "s", server.ready_s, "ready s")
-        time.sleep(1)
+        time.sleep(_FIRST_JUDGEMENT_S)
         yield figure("memory, idle", "MB", server.memory_mb(), "idle memory MB")
         before = server.spent()
         time.sleep(idle_s)
@@ -50,24 +56,49 @@ def process_figures(
             yield Figure("process", name, "MB", (held.peak_mb,), budget, note)
             note = "the mean of the last quarter over that of the one before"
             yield Figure("process", "memory, growth", "×", (held.growth,), note=note)
-            time.sleep(15)  # traces close, judgements go on
-            before = server.spent()
-            time.sleep(idle_s)
-            share = (server.spent() - before) / idle_s * 100
-            yield figure("CPU, idle, facts in the horizon", "% of a core", share, "idle CPU %")
+            for name, value in (("median", held.answer_ms(0.5)), ("99th", held.answer_ms(0.99))):
+                note = "a connection for each request; judgements go on"
+                yield Figure("process", f"answers, {name}", "ms", (value,), note=note)
+            share = _scraped_share(server)
+            note = f"scraped every {_SCRAPE_S:.0f} s"
+            budget = BUDGETS["idle CPU %"][path]
+            name = "CPU, idle, facts in the horizon"
+            yield Figure("process", name, "% of a core", (share,), budget, note)
     began = time.monotonic()
     command = [sys.executable, "-m", "collector.cli.main", "check", "--help"]
     subprocess.run(command, cwd=servers.ROOT, check=True, stdout=subprocess.DEVNULL)
     yield Figure("process", "spanlint check --help", "s", (time.monotonic() - began,))
 
 
+def _scraped_share(server: servers.Server) -> float:
+    """CPU in percent of a core of a server whose last traces are closed and judged."""
+    deadline = time.monotonic() + _MAX_AGE_S + 60
+    before, now = -1, observed(server)
+    while before < now and time.monotonic() < deadline:
+        time.sleep(_MAX_AGE_S / 2)  # traces that await a parent close for their age
+        before, now = now, observed(server)
+    began, spent = time.monotonic(), server.spent()
+    for _ in range(_IDLE_SCRAPES):
+        time.sleep(_SCRAPE_S)
+        observed(server)
+    return (server.spent() - spent) / (time.monotonic() - began) * 100
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Memory under load: its peak, that of every request, and how late the sender was at most."""
+    """Memory under load: its peak, that of every request, and how late the sender was at most.
+
+    answers_s: how long each request waited for its answer.
+    """
 
     peak_mb: float
     memory_mb: list[float]
     late_s: float
+    answers_s: list[float]
+
+    def answer_ms(self, share: float) -> float:
+        """So long that this share of the answers took no longer."""
+        return sorted(self.answers_s)[int(share * (len(self.answers_s) - 1))] * 1e3
 
     @property
     def growth(self) -> float:
@@ -79,7 +110,7 @@ class Held:
 def load(server: servers.Server, bodies: list[Body], seconds: float) -> Held:
     """Sends at a steady rate."""
     began, round_, sent = time.monotonic(), 1_000, 0
-    late, memory = 0.0, []
+    late, memory, answers = 0.0, [], []
     while sent < RATE * seconds:
         round_ += 1
         for body in bodies:
@@ -87,9 +118,12 @@ def load(server: servers.Server, bodies: list[Body], seconds: float) -> Held:
             late = max(late, time.monotonic() - due)
             time.sleep(max(0.0, due - time.monotonic()))
             shift = time.time_ns() - START_NS - 1_000_000_000
-            over_http(server.http, [Request(freshen(body, round_, shift), body.spans)])
+            request = Request(freshen(body, round_, shift), body.spans)
+            asked = time.monotonic()
+            over_http(server.http, [request])
+            answers.append(time.monotonic() - asked)
             sent += body.spans
             memory.append(server.memory_mb())
             if sent >= RATE * seconds:
                 break
-    return Held(server.memory_mb("VmHWM"), memory, late)
+    return Held(server.memory_mb("VmHWM"), memory, late, answers)

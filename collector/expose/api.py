@@ -1,7 +1,11 @@
-"""The admin port: metrics, health, findings, rules, visibility, and a page for people."""
+"""The admin port: metrics, health, findings, rules, visibility, and a page for people.
+
+What is large is written in a thread: the event loop answers exporters meanwhile.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
@@ -93,13 +97,15 @@ def admin_app(source: Source) -> FastAPI:
 
     @app.get("/metrics", response_class=Response, summary="Prometheus metrics")
     async def metrics(request: Request) -> Response:
-        content, content_type = render(await source.snapshot(), request.headers.get("accept", ""))
+        accept = request.headers.get("accept", "")
+        shown = await source.snapshot()
+        content, content_type = await asyncio.to_thread(render, shown, accept)
         return Response(content, media_type=content_type)
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     async def people() -> HTMLResponse:
         snapshot = await source.snapshot()
-        shown = page(list(snapshot.cases), list(snapshot.visibility))
+        shown = await asyncio.to_thread(page, list(snapshot.cases), list(snapshot.visibility))
         return HTMLResponse(shown, headers={"content-security-policy": POLICY})
 
     return app
@@ -137,7 +143,7 @@ def _add_api(app: FastAPI, source: Source) -> None:
             and (state is None or case.state == state)
             and (muted or not case.muted)
         ]
-        return [as_model(case) for case in chosen[:limit]]
+        return await asyncio.to_thread(lambda: [as_model(case) for case in chosen[:limit]])
 
     @app.get("/api/v1/findings/{fingerprint}", summary="One finding")
     async def finding(fingerprint: str) -> FindingModel:
