@@ -120,8 +120,10 @@ class Analysis:
         self._judge(now_s)
 
     def look(self) -> None:
-        """Brings the view and the counters up to date with what was counted since."""
+        """Observes what is closed, and brings the view and the counters up to date."""
         self._take()
+        self._detector.observe()
+        self._settle()
         self._show(self.view.cases, self.view.visibility, self.view.judged_at)
 
     def save(self, now_s: float) -> None:

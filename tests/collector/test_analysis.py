@@ -99,22 +99,22 @@ def test_what_judging_costs_paces_it_when_nothing_comes() -> None:
     assert Analysed(cost_s=0.01).steps(0, 121) == [5, 35, 65, 95]
 
 
-def test_whoever_looks_observes_and_judges_nothing() -> None:
+def test_whoever_looks_sees_what_is_closed_and_judges_nothing() -> None:
     analysed = Analysed()
     analysed.arrive()
     analysed.analysis.look()
     assert analysed.analysis.view.open_traces == 1
-    analysed.steps(0, 11)
-    before = analysed.analysis.view.judged_at
+    assert analysed.counters.value(OBSERVED) == 0
 
+    analysed.analysis._take()
+    analysed.analysis._detector.tick(NOW_S + 11)
     analysed.analysis.look()
 
-    assert analysed.analysis.view.open_traces == 1
-    analysed.analysis._detector.tick(NOW_S + 11.5)
-    analysed.analysis.look()
     assert analysed.analysis.view.open_traces == 0
-    assert (analysed.runs("observe"), analysed.counters.value(OBSERVED)) == (0, 0)
-    assert analysed.analysis.view.judged_at == before
+    assert analysed.counters.value(OBSERVED) == SPANS
+    assert analysed.handover.held == 0
+    assert (analysed.runs("merge"), analysed.runs("judge")) == (0, 0)
+    assert analysed.analysis.view.judged_at == 0
 
 
 def test_finishing_judges_what_nobody_took_yet() -> None:

@@ -6,10 +6,13 @@ import gzip
 import json
 import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
@@ -242,6 +245,31 @@ def test_stopping_judges_what_is_open_and_a_restart_remembers(tmp_path: Path) ->
 
     assert again["fingerprint"] == first["fingerprint"]
     assert again["first_seen"] == first["first_seen"]
+
+
+def test_what_is_answered_while_the_process_stops_is_judged(tmp_path: Path) -> None:
+    state = str(tmp_path / "state.sqlite")
+    body = lazy_loads()
+    answered: list[int] = []
+    enough = threading.Event()
+
+    def send(url: str) -> None:
+        with httpx.Client(timeout=30, trust_env=False, headers=PROTOBUF) as client:
+            with suppress(httpx.TransportError):
+                while client.post(url, content=body.SerializeToString()).status_code == 200:
+                    answered.append(spans_in(body))
+                    if len(answered) > 50:
+                        enough.set()
+            enough.set()
+
+    with ThreadPoolExecutor(4) as pool, running(state=state, quiet_s=60.0) as service:
+        for _ in range(4):
+            pool.submit(send, f"http://{service.at.otlp_http}/v1/traces")
+        assert enough.wait(30)
+
+    with running(state=state) as service:
+        received = service.metric("spanlint_spans_received_total")
+        assert received == service.metric("spanlint_spans_observed_total") >= sum(answered) > 50
 
 
 def test_what_instances_know_survives_a_restart(tmp_path: Path) -> None:
