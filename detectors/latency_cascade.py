@@ -30,7 +30,8 @@ How it decides
     time less the answer's), both as mean logarithms, less two standard errors. The suspect whose
     clues weigh most is the origin, if its own time or gap rose to `min_factor` times or more, by
     `min_rise_ms`, over `min_samples` on both sides and `min_seconds` each, and an operation that
-    waits for it became slower too, by `min_share` of that or more because of it. Wasted is the time
+    waits for it became slower too, and `min_share` of that or more because of it: on a busy host
+    everything becomes slower, and no place explains most of it. Wasted is the time
     beyond what the same calls took before.
 
 Not flagged
@@ -116,7 +117,7 @@ class LatencyCascade:
             1.2, "duration ÷ that of before, of an operation that waits", low=1
         )
         min_share: float = knob(
-            0.3, "of the time by which the operation that waits became slower", high=1
+            0.5, "of the time by which the operation that waits became slower", high=1
         )
 
     def judge(self, facts: FactsView, context: Context) -> Verdict:

@@ -115,8 +115,9 @@ def failing_edges(facts: FactsView, min_lost_ratio: float) -> list[Edge]:
 def redelivered(facts: FactsView, min_lost_ratio: float) -> list[Edge]:
     """Consumers as edges from their queue: a message is a logical call, a delivery an attempt.
 
-    In panes in which the work on at least `min_lost_ratio` of the messages failed, whatever came
-    later; a message that was lost in several panes is one.
+    In panes in which at least `min_lost_ratio` of the deliveries were of messages on which all work
+    failed, whatever came later; a message that was lost in several panes is one. Deliveries count,
+    not messages: where one comes a hundred times, those of before the outage are no majority.
     """
     sample = sample_of(facts.table("deliveries"), "message")
     again = sample.rows.with_columns(
@@ -124,14 +125,15 @@ def redelivered(facts: FactsView, min_lost_ratio: float) -> list[Edge]:
         pl.col("failed").sum().over("service", "entry_label", "message").alias("_ever"),
     )
     pane = ("pane", "service", "entry_label")
-    lost, messages = pl.col("_lost").sum().over(pane), pl.len().over(pane)
-    enough = pl.col("deliveries").sum().over(pane) * (1 << sample.level) >= _BUCKET_CALLS
-    failing = (lost >= messages * min_lost_ratio) & enough & (lost > 0)
+    deliveries = pl.col("deliveries").sum().over(pane)
+    lost = (pl.col("deliveries") * pl.col("_lost")).sum().over(pane)
+    enough = deliveries * (1 << sample.level) >= _BUCKET_CALLS
+    failing = (lost >= deliveries * min_lost_ratio) & enough & (lost > 0)
     found = []
     for _, group in again.with_columns(failing.alias("_failing")).group_by(
         "service", "entry_label", maintain_order=True
     ):
-        rows = group.filter("_failing")
+        rows = group.filter(pl.col("_failing") & (pl.col("_ever") > 0))
         if rows.filter("_lost")["message"].n_unique() >= _LOST_MESSAGES:
             found.append(_from_queue(rows.sort("pane", "message"), group, sample))
     return found
