@@ -40,7 +40,7 @@ def serve(
     import asyncio
     import os
 
-    os.environ.setdefault("POLARS_MAX_THREADS", "1")  # before Polars: one worker uses it
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")  # before Polars: one thread uses it
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what matters is said by us, in one line
     import logging
 
