@@ -39,12 +39,18 @@ def merge(table: FactsTable, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
         return pl.DataFrame(schema=schema(table))
     if len(parts) == 1:
         return parts[0]
+    if sum(f.height for f in parts) <= _FEW_ROWS:
+        return _regrouped(table, pl.concat(parts), keys(table))
     panes = pl.concat([f.select(PANE).unique() for f in parts])[PANE]
     met = panes.filter(panes.is_duplicated()).unique().implode()
     meeting = pl.col(PANE).is_in(met)
     alone = [f.filter(~meeting) for f in parts]
     together = regroup(table, pl.concat([f.filter(meeting) for f in parts]))
     return pl.concat([*alone, together]).sort(PANE, maintain_order=True)
+
+
+_FEW_ROWS = 4_096
+"""Grouping so many costs less than looking which of them meet."""
 
 
 def regroup(table: FactsTable, rows: pl.DataFrame) -> pl.DataFrame:
@@ -68,30 +74,12 @@ def without_panes(table: FactsTable, frame: pl.DataFrame) -> pl.DataFrame:
 def _regrouped(table: FactsTable, rows: pl.DataFrame, by: list[str]) -> pl.DataFrame:
     plain = [_aggregate(c) for c in table.columns if c.merge in ("sum", "min", "max")]
     lists = [c for c in table.columns if c.merge == "worst"]
-    merged = rows.group_by(by).agg(
-        *plain, *(pl.col(c.name).first() for c in lists), pl.len().alias(_ROWS)
-    )
+    together = (pl.col(c.name).explode(empty_as_null=False).drop_nulls() for c in lists)
+    merged = rows.group_by(by).agg(*plain, *together)
     for column in lists:
-        merged = _with_worst(merged, rows, column, by)
+        merged = settle_worst(merged, column)
     named = [c.name for c in table.columns]
     return merged.select(*([PANE] if PANE in by else []), *named).sort(by)
-
-
-_ROWS = "_rows"
-
-
-def _with_worst(
-    merged: pl.DataFrame, rows: pl.DataFrame, column: FactColumn, by: list[str]
-) -> pl.DataFrame:
-    """`merged` with the worst of each group: most have one row, whose list it is."""
-    several = pl.col(_ROWS) > 1
-    many = merged.filter(several)
-    if not many.height:
-        return merged
-    theirs = rows.join(many.select(by), on=by, how="semi", nulls_equal=True)
-    found = _keep_worst(theirs, column, by)
-    again = many.drop(column.name).join(found, on=by, how="left", nulls_equal=True)
-    return pl.concat([merged.filter(~several), again.select(merged.columns)], rechunk=True)
 
 
 def _aggregate(column: FactColumn) -> pl.Expr:
@@ -103,11 +91,6 @@ def _aggregate(column: FactColumn) -> pl.Expr:
             return values.min()
         case _:
             return values.max()
-
-
-def _keep_worst(frame: pl.DataFrame, column: FactColumn, by: list[str]) -> pl.DataFrame:
-    exploded = frame.select(*by, column.name).explode(column.name, empty_as_null=False)
-    return worst_first(exploded, column, by)
 
 
 def worst_first(rows: pl.DataFrame, column: FactColumn, by: list[str]) -> pl.DataFrame:
