@@ -37,12 +37,12 @@ def serve(
     file or in SPANLINT_… variables as well; `spanlint config` prints them. Ends on SIGTERM or
     Ctrl-C, after open traces were judged and the upstream has what it is owed.
     """
-    import asyncio
-    import os
+    from collector.before_imports import prepare
 
-    os.environ.setdefault("POLARS_MAX_THREADS", "1")  # before Polars: one thread uses it
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what matters is said by us, in one line
+    prepare()
+    import asyncio
     import logging
+    import os
 
     from collector.service import Addresses, Service, StartError
     from collector.settings import load

@@ -1,0 +1,34 @@
+"""What libraries of `serve` have to be told before they are imported, unless the environment does.
+
+Polars has jemalloc of its own, everything else the allocator of the C library. Both keep an arena
+for each thread, and in it what was freed: some 45 of 470 MB under 20,000 spans/s were nobody's.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+_SAID = {
+    "POLARS_MAX_THREADS": "1",  # one thread uses it
+    "GRPC_VERBOSITY": "NONE",  # what matters is said by us, in one line
+    "_RJEM_MALLOC_CONF": "narenas:1,dirty_decay_ms:100,muzzy_decay_ms:0",
+}
+_MALLOPT = {
+    "MALLOC_TRIM_THRESHOLD_": (-1, 256 * 1024),
+    "MALLOC_ARENA_MAX": (-8, 1),
+}
+"""Of glibc: what sets them in the environment, their numbers in malloc.h, and values."""
+
+
+def prepare() -> None:
+    """One thread for Polars, one arena for each allocator, freed pages go back soon."""
+    for name, told in _SAID.items():
+        os.environ.setdefault(name, told)
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):  # another C library has another allocator
+        return
+    for name, (parameter, value) in _MALLOPT.items():
+        if name not in os.environ:
+            mallopt(parameter, value)
