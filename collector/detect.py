@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import polars as pl
 
 from collector.settings import Settings
 from collector.slabs import SLAB_ROWS
+from collector.stages import timed
 from collector.window import Window
 from detectors.kit.contract import Context
 from detectors.kit.engine import Facts, Judgement, judge, levels, merge_facts, observe, since
@@ -60,16 +59,9 @@ class Detector:
         self.stage_seconds: dict[str, float] = {}
         self.stage_runs: Counter[str] = Counter()
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Counts the time of what runs inside to a stage."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            spent = time.perf_counter() - started
-            self.stage_seconds[name] = self.stage_seconds.get(name, 0.0) + spent
-            self.stage_runs[name] += 1
+    def _spent(self, stage: str, seconds: float) -> None:
+        self.stage_seconds[stage] = self.stage_seconds.get(stage, 0.0) + seconds
+        self.stage_runs[stage] += 1
 
     def accept(self, frame: pl.DataFrame, arrival_s: float) -> None:
         """Spans that arrived."""
@@ -77,7 +69,7 @@ class Detector:
 
     def tick(self, now_s: float) -> None:
         """Closes the traces that are due; observes them once there are enough."""
-        with self.stage("window"):
+        with timed(self._spent, "window"):
             frames = self.window.close_due(now_s)
         for frame in frames:
             if self._closed_rows + frame.height > GATHERED_ROWS:
@@ -89,7 +81,7 @@ class Detector:
 
     def drain(self, now_s: float) -> None:
         """Closes and observes everything."""
-        with self.stage("window"):
+        with timed(self._spent, "window"):
             self._closed += self.window.close_all(now_s)
         for frame in self._take_closed():
             self._observe_slab(frame)
@@ -106,7 +98,7 @@ class Detector:
 
     def _observe_slab(self, slab: pl.DataFrame) -> None:
         try:
-            with self.stage("observe"):
+            with timed(self._spent, "observe"):
                 facts = observe(slab, self._texts.select, self._levels)
         finally:
             self.spans_done += slab.height
@@ -121,7 +113,7 @@ class Detector:
         self.observe()
         if not self._parts:
             return
-        with self.stage("merge"):
+        with timed(self._spent, "merge"):
             merged = merge_facts([self._facts, *self._parts])
         self._parts = []
         self._overflow.update(merged.counts)
@@ -154,7 +146,7 @@ class Detector:
         self._merge()
         self._news = False
         self._facts = since(self._facts, start_ns)
-        with self.stage("judge"):
+        with timed(self._spent, "judge"):
             context = Context(now_ns, start_ns, self._settings.lookup)
             return judge(self._facts, context, self._rules)
 

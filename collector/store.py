@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -139,15 +137,10 @@ class Counters:
             self._values[key] = self._values.get(key, 0) + amount
             self._dirty.add(key)
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Counts the time of what runs inside to a stage."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.add(STAGE_SECONDS, (name,), time.perf_counter() - started)
-            self.add(STAGE_RUNS, (name,), 1)
+    def spent(self, stage: str, seconds: float) -> None:
+        """A run of a stage of the flow took so long; see `stages.timed`."""
+        self.add(STAGE_SECONDS, (stage,), seconds)
+        self.add(STAGE_RUNS, (stage,), 1)
 
     def _key(self, name: str, labels: Labels) -> tuple[str, Labels]:
         key = (name, labels)

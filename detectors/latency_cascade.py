@@ -31,8 +31,8 @@ How it decides
     clues weigh most is the origin, if its own time or gap rose to `min_factor` times or more, by
     `min_rise_ms`, over `min_samples` on both sides and `min_seconds` each, and an operation that
     waits for it became slower too, and `min_share` of that or more because of it: on a busy host
-    everything becomes slower, and no place explains most of it. Wasted is the time
-    beyond what the same calls took before.
+    everything becomes slower, and no place explains most of it. Wasted is the time beyond what the
+    same calls took before.
 
 Not flagged
     Services that only wait: their waiting is neither own time nor a gap. Operations that nobody

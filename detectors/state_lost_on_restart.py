@@ -52,18 +52,17 @@ from detectors.kit.contract import (
     Verdict,
 )
 from detectors.kit.divergence import (
-    HANDOVER_NS,
     DivergenceSettings,
     compared,
     diverges,
     restarted,
     sides,
+    succeeded,
 )
 from detectors.kit.fleet import (
     Spot,
     entities_of,
     finding_of,
-    joined_on,
     lives,
     verdict,
 )
@@ -104,9 +103,9 @@ class StateLostOnRestart:
             else:
                 row = max(told, key=lambda r: r["away"])
                 held_back.setdefault(service, []).append(_why(row, settings, operation))
-        succeeded = _succeeded(facts, alive)
+        took_over = {facts.text(s) for s in succeeded(alive)["service"].unique()}
         for service in {facts.text(s) for s in requests["service"].unique()} - held_back.keys():
-            held_back[service] = [_unseen(service in succeeded)]
+            held_back[service] = [_unseen(service in took_over)]
         return verdict(self, facts, findings, held_back)
 
     def explain(self, finding: Finding) -> Explanation:
@@ -121,16 +120,6 @@ class StateLostOnRestart:
             "object storage), or in a signed token. Until then drain: stop taking new state, let "
             "running work end, and hand over what is left on SIGTERM.",
         )
-
-
-def _succeeded(facts: FactsView, alive: pl.DataFrame) -> set[str]:
-    """Services of which an instance went and another came about then."""
-    by = ["service", "environment"]
-    pairs = joined_on(alive, alive, by, "inner")
-    followed = pl.col("born_ns") >= pl.col("last_ns_right") - HANDOVER_NS
-    follows = (pl.col("born_ns_right") < pl.col("born_ns")) & followed
-    gone = pl.col("last_ns_right") < pl.col("last_ns")
-    return {facts.text(s) for s in pairs.filter(follows & gone)["service"].unique().to_list()}
 
 
 def _unseen(succeeded: bool) -> Spot:  # noqa: FBT001

@@ -23,6 +23,7 @@ from collector.forward import Forwarder
 from collector.handover import Handover
 from collector.receive.bodies import Refusal, feed, inflate, overloaded
 from collector.settings import Settings
+from collector.stages import timed
 from collector.store import Counters
 from collector.upstream import Parcel
 from detectors.kit.texts import Texts
@@ -142,7 +143,7 @@ class Intake:
         try:
             self._note_arrival(time.time())
             size = 0
-            with self._counters.stage("decode"):
+            with timed(self._counters.spent, "decode"):
                 while self._waiting and size < _BATCH_BYTES:
                     request = self._waiting.popleft()
                     size += len(request.body)

@@ -175,8 +175,8 @@ def links(facts: FactsView) -> list[Link]:
     """Every database read of every operation, in the order of their codes."""
     owns = operations(facts)
     rows = facts.table("links").filter(pl.col("shape").is_not_null())
-    bins = _dealt_over(rows, "bin", "executions")
-    panes = _dealt_over(rows, "pane", "executions", "duration_ns")
+    bins = _summed_over(rows, "bin", "executions")
+    panes = _summed_over(rows, "pane", "executions", "duration_ns")
     reads = rows.group_by(_READ).agg(
         pl.col(*_SUMS).sum(),
         pl.col("first_ns").min(),
@@ -184,25 +184,28 @@ def links(facts: FactsView) -> list[Link]:
         pl.col("environment", "entry_kind").unique().sort(),
         pl.col("exemplars"),
     )
-    return [
-        Link(
-            read["service"],
-            read["entry_label"],
-            read["shape"],
-            {name: read[name] for name in (*_READ, *_SUMS, "first_ns", "last_ns")},
-            owns.get((read["service"], read["entry_label"]), dict.fromkeys(_OWN, 0)),
-            tuple((b, n) for b, n in bins[key]),
-            {pane: (n, ns) for pane, n, ns in panes[key]},
-            tuple(read["environment"]),
-            tuple(sorted(read["entry_kind"])),
-            tuple(worst_exemplars(read["exemplars"])),
+    found = []
+    for read in reads.sort(_READ).iter_rows(named=True):
+        key = tuple(read[name] for name in _READ)
+        service, label = read["service"], read["entry_label"]
+        found.append(
+            Link(
+                service,
+                label,
+                read["shape"],
+                {name: read[name] for name in (*_READ, *_SUMS, "first_ns", "last_ns")},
+                owns.get((service, label), dict.fromkeys(_OWN, 0)),
+                tuple(bins[key]),
+                {pane: (n, ns) for pane, n, ns in panes[key]},
+                tuple(read["environment"]),
+                tuple(sorted(read["entry_kind"])),
+                tuple(worst_exemplars(read["exemplars"])),
+            )
         )
-        for read in reads.sort(_READ).iter_rows(named=True)
-        for key in [tuple(read[name] for name in _READ)]
-    ]
+    return found
 
 
-def _dealt_over(rows: pl.DataFrame, by: str, *sums: str) -> dict[tuple[Any, ...], list[Any]]:
+def _summed_over(rows: pl.DataFrame, by: str, *sums: str) -> dict[tuple[Any, ...], list[Any]]:
     """Of each read: (`by`, its sums), in the order of `by`."""
     summed = rows.group_by(*_READ, by).agg(pl.col(*sums).sum()).sort(by)
     found: dict[tuple[Any, ...], list[Any]] = {}

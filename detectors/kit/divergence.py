@@ -98,7 +98,7 @@ def restarted(requests: pl.DataFrame, lives: pl.DataFrame) -> pl.DataFrame:
     Instances are compared over versions: most restarts are deploys. Services whose instances all
     stayed have no rows.
     """
-    rows = joined_on(requests, _succeeded(lives), ("service", "environment"), "semi")
+    rows = joined_on(requests, succeeded(lives), ("service", "environment"), "semi")
     rows = rows.with_columns(pl.lit(None, dtype=pl.UInt64).alias("version"))
     rows = joined_on(
         rows.filter(pl.col("broken") == 0).with_row_index("_row"),
@@ -133,7 +133,7 @@ def restarted(requests: pl.DataFrame, lives: pl.DataFrame) -> pl.DataFrame:
     return rows.join(told.select("_row", own_ns, other_ns), on="_row").drop("_row", "born_ns")
 
 
-def _succeeded(lives: pl.DataFrame) -> pl.DataFrame:
+def succeeded(lives: pl.DataFrame) -> pl.DataFrame:
     """(service, environment) in which an instance went, and another came then or later."""
     where = ["service", "environment"]
     pairs = joined_on(lives, lives, where, "inner")

@@ -51,7 +51,7 @@ def times(frame: pl.DataFrame, name: str) -> Rows:
     return column.to_numpy()
 
 
-def spread(high: Ids, low: Ids) -> Ids:
+def spread(high: Ids | np.uint64, low: Ids) -> Ids:
     """Two 64-bit numbers mixed into one, every bit of it well spread; not collision-free."""
     mixed = (low + high * _SPREAD) * _STIR
     mixed ^= mixed >> _HALF
@@ -170,10 +170,7 @@ def _sortable(trace: Rows, count: int) -> Callable[[Rows, Ids], Ids]:
     up, down = np.uint64(64 - bits), np.uint64(bits)
 
     def by_trace(traces: Rows, spans: Ids) -> Ids:
-        mixed = spans * _STIR
-        mixed ^= mixed >> _HALF
-        mixed *= _FOLD
-        return (traces.astype(np.uint64) << up) | (mixed >> down)
+        return (traces.astype(np.uint64) << up) | (spread(np.uint64(0), spans) >> down)
 
     return by_trace
 
@@ -186,6 +183,7 @@ def _find_rows_exactly(trace: Rows, span: Ids, wanted: Ids, askers: Rows) -> Row
     """As `find_rows`, without mixing: for the rare case that two ids mix to the same number."""
     count = len(span)
     ranks = np.unique(np.concatenate((span, wanted)), return_inverse=True)[1]
+    trace = np.unique(trace, return_inverse=True)[1]  # dense, so that the product has room
     keys = trace * (2 * count) + ranks[:count]
     queries = (trace * (2 * count) + ranks[count:])[askers]
     order = np.argsort(keys, kind="stable")

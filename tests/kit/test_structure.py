@@ -253,12 +253,16 @@ def test_a_trace_of_a_million_spans_takes_seconds() -> None:
 
 
 @settings(max_examples=50)
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.integers(0, 6)), min_size=1))
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.integers(0, 6)), min_size=1),
+    st.sampled_from([0, 60]),
+)
 def test_ids_that_mix_to_the_same_number_are_still_told_apart(
-    spans: list[tuple[int, int, int]],
+    spans: list[tuple[int, int, int]], apart: int
 ) -> None:
+    """Traces have dense numbers, or numbers that are far apart."""
     spans = sorted(set(spans))
-    trace = np.array([t for t, _, _ in spans])
+    trace = np.array([t << apart for t, _, _ in spans])
     span_id, wanted = (np.array(c, np.uint64) for c in list(zip(*spans, strict=True))[1:])
     asked = np.ones(len(spans), np.bool_)
     exact = forest._find_rows_exactly(trace, span_id, wanted, np.flatnonzero(asked))

@@ -1,0 +1,53 @@
+"""What `serve` tells its libraries, and that the environment has the last word."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from collector.before_imports import prepare
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """What glibc was told, in an environment that says nothing."""
+    calls: list[tuple[int, int]] = []
+    libc = SimpleNamespace(mallopt=lambda *call: calls.append(call))
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: libc)
+    monkeypatch.setattr(os, "environ", {})
+    return calls
+
+
+def test_libraries_are_told(told: list[tuple[int, int]]) -> None:
+    prepare()
+
+    assert os.environ["POLARS_MAX_THREADS"] == "1"
+    assert "narenas:1" in os.environ["_RJEM_MALLOC_CONF"]
+    assert sorted(told) == [(-8, 1), (-1, 262_144)]  # M_ARENA_MAX, M_TRIM_THRESHOLD
+
+
+def test_the_environment_has_the_last_word(told: list[tuple[int, int]]) -> None:
+    said = {"POLARS_MAX_THREADS": "4", "_RJEM_MALLOC_CONF": "narenas:9", "MALLOC_ARENA_MAX": "3"}
+    os.environ.update(said)
+
+    prepare()
+
+    assert {name: os.environ[name] for name in said} == said
+    assert [parameter for parameter, _ in told] == [-1]
+
+
+def test_another_c_library_is_left_alone(
+    told: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(_: str) -> object:
+        raise OSError
+
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+
+    prepare()
+
+    assert not told
+    assert os.environ["GRPC_VERBOSITY"] == "NONE"
