@@ -51,6 +51,7 @@ from detectors.kit.calling import (
     call_bars,
     environment_of,
     hold,
+    hold_samples,
     panes_of,
     sampled_note,
     span_exemplars,
@@ -113,6 +114,7 @@ class AbandonedWork:
                 hold(held, service, "exempt", f"overruns within {settings.skew_ms:g} ms: clocks")
         fired = {f.service for f in findings}
         kept = tuple(sorted(findings, key=lambda f: f.fingerprint))
+        hold_samples(facts, held, context.settings(self, "", "").min_traces)
         return Verdict(kept, verdicts(self.code, spots(facts), fired, held))
 
     def explain(self, finding: Finding) -> Explanation:

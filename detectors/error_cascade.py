@@ -55,6 +55,7 @@ from detectors.kit.calling import (
     chain_bars,
     environment_of,
     hold,
+    hold_samples,
     panes_of,
     sampled_note,
     spots,
@@ -125,6 +126,7 @@ class ErrorCascade:
                 findings.append(_finding(self, facts, settings, cascade, traces))
         fired = {s["service"] for f in findings for s in f.details["affected"]}
         kept = tuple(sorted(findings, key=lambda f: f.fingerprint))
+        hold_samples(facts, held, context.settings(self, "", "").min_traces)
         return Verdict(kept, verdicts(self.code, spots(facts), fired, held))
 
     def explain(self, finding: Finding) -> Explanation:

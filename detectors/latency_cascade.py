@@ -57,6 +57,7 @@ from detectors.kit.calling import (
     Held,
     environment_of,
     hold,
+    hold_samples,
     panes_of,
     sampled_note,
     span_exemplars,
@@ -134,6 +135,7 @@ class LatencyCascade:
             for service in seen:
                 reason = f"fewer than {2 * settings.min_seconds:g} s of traffic to compare"
                 hold(held, service, "below_threshold", reason)
+        hold_samples(facts, held, 2 * settings.min_samples)
         return Verdict((), verdicts(self.code, seen, set(), held))
 
     def explain(self, finding: Finding) -> Explanation:

@@ -61,6 +61,7 @@ from detectors.kit.calling import (
     call_bars,
     environment_of,
     hold,
+    hold_samples,
     sampled_note,
     span_exemplars,
     spots,
@@ -124,6 +125,7 @@ class MissingCircuitBreaker:
                 findings[finding.fingerprint] = finding
         fired = {f.service for f in findings.values()}
         kept = tuple(findings[f] for f in sorted(findings))
+        hold_samples(facts, held, context.settings(self, "", "").min_calls)
         return Verdict(kept, verdicts(self.code, spots(facts), fired, held))
 
     def explain(self, finding: Finding) -> Explanation:

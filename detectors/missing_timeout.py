@@ -50,6 +50,7 @@ from detectors.kit.calling import (
     call_bars,
     environment_of,
     hold,
+    hold_samples,
     panes_of,
     sampled_note,
     span_exemplars,
@@ -130,6 +131,7 @@ class MissingTimeout:
                 findings.append(_finding(self, facts, long, median_ns))
         fired = {f.service for f in findings}
         kept = tuple(sorted(findings, key=lambda f: f.fingerprint))
+        hold_samples(facts, held, context.settings(self, "", "").min_calls)
         return Verdict(kept, verdicts(self.code, spots(facts), fired, held))
 
     def explain(self, finding: Finding) -> Explanation:

@@ -56,6 +56,7 @@ from detectors.kit.calling import (
     Held,
     environment_of,
     hold,
+    hold_samples,
     panes_of,
     sampled_note,
     spots,
@@ -117,6 +118,7 @@ class RetryStorm:
         fired = {layer["service"] for f in findings.values() for layer in f.details["layers"]}
         seen = spots(facts, _blind(facts, edges, default))
         kept = tuple(findings[f] for f in sorted(findings))
+        hold_samples(facts, held, default.min_calls)
         return Verdict(kept, verdicts(self.code, seen, fired, held))
 
     def explain(self, finding: Finding) -> Explanation:

@@ -52,6 +52,7 @@ from detectors.kit.calling import (
     Held,
     environment_of,
     hold,
+    hold_samples,
     panes_of,
     sampled_note,
     spots,
@@ -123,6 +124,7 @@ class RetryWithoutBackoff:
         fired = {f.service for f in findings}
         unique = {f.fingerprint: f for f in sorted(findings, key=lambda f: f.occurrences)}
         kept = tuple(unique[f] for f in sorted(unique))
+        hold_samples(facts, held, context.settings(self, "", "").min_retries)
         return Verdict(kept, verdicts(self.code, spots(facts), fired, held))
 
     def explain(self, finding: Finding) -> Explanation:

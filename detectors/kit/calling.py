@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 from detectors.kit.contract import Bar, Exemplar, FactsView, State
+from detectors.kit.derived import once
 from detectors.kit.pricing import worst_exemplars
 from detectors.kit.sightlines import Looking, blind_spots
 
@@ -38,6 +40,32 @@ def hold(held: Held, service: str, state: State, reason: str) -> None:
     known = held.get(service)
     if known is None or (known[0] == "below_threshold" and state == "exempt"):
         held[service] = (state, reason)
+
+
+def hold_samples(facts: FactsView, held: Held, needed: int) -> None:
+    """Note services that make so few calls in a sample that `needed` bad ones would not show.
+
+    Where one trace in four is kept, 20 bad calls are 80 of which the others were not seen.
+    """
+    for service, (calls, kept) in _samples(facts).items():
+        if calls * kept < needed:
+            least = math.ceil(needed / kept)
+            seen = f"{calls} {CALLS.what} in a sample of {100 * kept:.3g} % of the traces"
+            hold(held, service, "below_threshold", f"{seen}; {least} are needed")
+
+
+@once
+def _samples(facts: FactsView) -> dict[str, tuple[int, float]]:
+    """service -> (outgoing calls, lowest probability of keeping a trace), of those sampled."""
+    summed = (
+        facts.table("sight")
+        .filter(pl.col("category").is_in(CALLS.categories), pl.col("kind").is_in(CALLS.kinds))
+        .group_by("service")
+        .agg(pl.col("spans", "sampled").sum(), pl.col("sample_ppm").min())
+        .filter(pl.col("sampled") > 0, pl.col("sample_ppm") > 0)
+    )
+    by = ("service", "spans", "sample_ppm")
+    return {facts.text(s): (n, ppm / 1e6) for s, n, ppm in summed.select(by).iter_rows()}
 
 
 def sampled_note(facts: FactsView) -> str:

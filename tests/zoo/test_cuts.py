@@ -139,6 +139,20 @@ def test_a_quarter_of_the_traces_is_never_a_silent_green(name: str) -> None:
         assert found or here & {"blind", "below_threshold"}, str(wanted)
 
 
+def test_a_small_sample_without_a_failure_is_no_green() -> None:
+    """F rules name the share that is kept, and how many calls it would take."""
+    spans, texts = recorded(LIVE / "absorbed.jsonl.gz")
+    fine = spans.filter((pl.col("status") != "error").all().over("trace_hi", "trace_lo"))
+    for kept_ppm, state in ((1_000_000, "seen"), (999_000, "seen"), (1_000, "below_threshold")):
+        sampled = fine.with_columns(sample_ppm=pl.lit(kept_ppm, dtype=spans.schema["sample_ppm"]))
+        judged = verdicts([sampled], texts)
+        for code in ("F101", "F102", "F103", "F104", "F105", "F106"):
+            told = [v for v in judged.visibility if v.code == code and v.state != "exempt"]
+            assert {v.state for v in told} == {state}, (code, kept_ppm)
+            if state != "seen":
+                assert all("a sample of 0.1 % of the traces" in v.reason for v in told)
+
+
 @pytest.mark.parametrize("name", [n for n, (row, _) in RECORDED.items() if _of_one_service(row)])
 def test_instances_observed_apart_say_what_they_say_together(name: str) -> None:
     spans, texts = recorded(RECORDED[name][1])
