@@ -66,7 +66,7 @@ def stages(given: Given) -> Iterator[tuple[Stage, bool]]:
     small = flow.prepare(given.bodies[:1])
     slab = flow.observing(small.slabs, small.texts)
     yield Stage(f"observe, a slab of {slab.spans} rows", slab.spans, slab.make), True
-    yield flow.merging(material.facts + small.facts, material.spans), False
+    yield flow.merging(material), False
     yield flow.judging(material.facts[0]), False
 
 

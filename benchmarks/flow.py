@@ -164,9 +164,10 @@ def observing(slabs: list[pl.DataFrame], texts: Texts) -> Stage:
     return _same(OBSERVE, spans, lambda: [observe(s, texts.select) for s in slabs])
 
 
-def merging(facts: list[Facts], spans: int) -> Stage:
-    """Facts of slabs become one."""
-    return _same("merge", spans, lambda: merge_facts(facts))
+def merging(material: Material) -> Stage:
+    """Facts of all slabs and of a request that came later become one: their panes meet."""
+    facts = [*material.facts, *prepare(material.bodies[:1]).facts]
+    return _same("merge", material.spans, lambda: merge_facts(facts))
 
 
 def judging(facts: Facts) -> Stage:

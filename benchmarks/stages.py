@@ -128,7 +128,7 @@ def _tables(material: Material, times: int) -> Iterator[Figure]:
         rest = repeated(times, material.spans, partial(collect, others))
         marginal = tuple(min(whole) - value for value in rest)
         yield Figure("tables", table.name, "µs/span", marginal, note="marginal")
-    merge = flow.merging(material.facts, material.spans)
+    merge = flow.merging(material)
     yield Figure("stages", merge.name, "µs/span", _measured(merge, times))
 
 
