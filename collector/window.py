@@ -18,6 +18,7 @@ from math import floor
 import numpy as np
 import polars as pl
 
+from collector.remembered import Remembered
 from collector.slabs import Chunk, Slab, cut, join, within
 from detectors.kit import forest
 from detectors.kit.forest import Ids, Mask
@@ -27,8 +28,6 @@ ROW_BYTES = 250
 
 _ARRIVAL = "_arrival"
 _NS = 1_000_000_000
-_REMEMBERED_TRACES = 200_000
-_REMEMBERED_S = 300.0
 
 
 class Window:
@@ -56,8 +55,7 @@ class Window:
         self._fresh: dict[int, list[tuple[pl.DataFrame, int]]] = {}
         self._slabs: dict[int, Slab] = {}
         self._waiting = Slab()
-        self._closed = np.empty(0, np.uint64)
-        self._closed_at = np.empty(0, np.float64)
+        self._closed = Remembered()
         self._counts: Counter[str] = Counter()
         self._last_end_ns = 0
 
@@ -115,12 +113,12 @@ class Window:
         """Index what was added since: many small frames become one per second of arrival."""
         for second, added in sorted(self._fresh.items()):
             frame = pl.concat([f for f, _ in added], rechunk=True)
-            sizes = [f.height for f, _ in added]
-            arrivals = np.repeat([a for _, a in added], sizes)
+            arrivals = np.repeat([a for _, a in added], [f.height for f, _ in added])
             frame = frame.with_columns(pl.Series(_ARRIVAL, arrivals, pl.Int64))
             keys = forest.spread(forest.ids(frame, "trace_hi"), forest.ids(frame, "trace_lo"))
             self._slabs.setdefault(second, Slab()).add(Chunk(frame, keys))
-            self._counts["late"] += int(within(keys, self._closed).sum())
+            traces, sizes = np.unique(keys, return_counts=True)
+            self._counts["late"] += int(sizes[self._closed.known(traces)].sum())
             ends = forest.times(frame, "start_ns") + forest.times(frame, "duration_ns")
             self._last_end_ns = max(self._last_end_ns, int(ends.max()))
         self._fresh.clear()
@@ -181,21 +179,12 @@ class Window:
             return []
         whole = join(chunks)
         self.rows -= len(whole.keys)
-        self._remember(np.unique(whole.keys), now_s)
+        traces = np.unique(whole.keys)
+        self._counts["closed"] += len(traces)
+        self._closed.add(traces, now_s)
         clamped, count = clamp_times(whole.frame, whole.keys, int(self.max_skew_s * _NS))
         self._counts["clamped"] += count
         return cut(Chunk(clamped, whole.keys))
-
-    def _remember(self, traces: Ids, now_s: float) -> None:
-        self._counts["closed"] += len(traces)
-        keep = (self._closed_at > now_s - _REMEMBERED_S) & ~within(self._closed, traces)
-        keys = np.concatenate((self._closed[keep], traces))
-        at = np.concatenate((self._closed_at[keep], np.full(len(traces), now_s)))
-        if len(keys) > _REMEMBERED_TRACES:
-            newest = np.argsort(-at, kind="stable")[:_REMEMBERED_TRACES]
-            keys, at = keys[newest], at[newest]
-        order = np.argsort(keys)
-        self._closed, self._closed_at = keys[order], at[order]
 
 
 def clamp_times(frame: pl.DataFrame, traces: Ids, skew_ns: int) -> tuple[pl.DataFrame, int]:
