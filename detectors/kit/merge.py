@@ -9,6 +9,7 @@ table that says what it is sampled by keeps whole subjects (`sampling.py`).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 import polars as pl
 
@@ -40,7 +41,7 @@ def merge(table: FactsTable, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
     if len(parts) == 1:
         return parts[0]
     if sum(f.height for f in parts) <= _FEW_ROWS:
-        return _regrouped(table, pl.concat(parts), keys(table))
+        return ordered(table, _grouped(table, pl.concat(parts), keys(table)))
     panes = pl.concat([f.select(PANE).unique() for f in parts])[PANE]
     met = panes.filter(panes.is_duplicated()).unique().implode()
     meeting = pl.col(PANE).is_in(met)
@@ -54,7 +55,7 @@ _FEW_ROWS = 4_096
 
 
 def regroup(table: FactsTable, rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows with any number per key -> one per key, in canonical order: by all keys, pane first.
+    """Rows with any number per key -> one per key, in canonical order (`ordered`).
 
     Few keys have several rows: only these are grouped, for looking costs a tenth of that.
     """
@@ -62,16 +63,42 @@ def regroup(table: FactsTable, rows: pl.DataFrame) -> pl.DataFrame:
     rows = rows.select(*schema(table))
     again = rows.select(by).is_duplicated()
     if again.any():
-        rows = pl.concat([rows.filter(~again), _regrouped(table, rows.filter(again), by)])
-    return rows.sort(by)
+        rows = pl.concat([rows.filter(~again), _grouped(table, rows.filter(again), by)])
+    return ordered(table, rows)
+
+
+def ordered(table: FactsTable, rows: pl.DataFrame, by: list[str] | None = None) -> pl.DataFrame:
+    """Rows in the order that is the same however they came: pane first, then all keys.
+
+    Tables with a row per subject are large, and comparing a dozen keys, of which the first ones are
+    the same nearly everywhere, takes thrice as long as comparing one number made of all.
+    """
+    by = by or keys(table)
+    if sampling.sample_key(table) is None:
+        return rows.sort(by)
+    rows = rows.rechunk()  # or each gathered list is looked for in its chunk
+    types = schema(table)
+    places = rows.select(*_places(tuple((name, types[name]) for name in by))).sort("_mix")
+    if PANE in by:
+        places = places.sort(PANE, maintain_order=True)
+    return rows[places["_place"]]
+
+
+@cache
+def _places(by: tuple[tuple[str, sampling.DType], ...]) -> tuple[pl.Expr, ...]:
+    """Pane where there is one, one number made of all keys, and the place of the row."""
+    mixed = sampling.mix_all(dict(by)).alias("_mix")
+    place = pl.int_range(pl.len(), dtype=pl.UInt32).alias("_place")
+    return (*(pl.col(name) for name, _ in by if name == PANE), mixed, place)
 
 
 def without_panes(table: FactsTable, frame: pl.DataFrame) -> pl.DataFrame:
     """The facts of a whole range: panes added up, column `pane` gone."""
-    return _regrouped(table, frame.drop(PANE), keys(table)[1:])
+    by = keys(table)[1:]
+    return ordered(table, _grouped(table, frame.drop(PANE), by), by)
 
 
-def _regrouped(table: FactsTable, rows: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+def _grouped(table: FactsTable, rows: pl.DataFrame, by: list[str]) -> pl.DataFrame:
     plain = [_aggregate(c) for c in table.columns if c.merge in ("sum", "min", "max")]
     lists = [c for c in table.columns if c.merge == "worst"]
     together = (pl.col(c.name).explode(empty_as_null=False).drop_nulls() for c in lists)
@@ -79,7 +106,7 @@ def _regrouped(table: FactsTable, rows: pl.DataFrame, by: list[str]) -> pl.DataF
     for column in lists:
         merged = settle_worst(merged, column)
     named = [c.name for c in table.columns]
-    return merged.select(*([PANE] if PANE in by else []), *named).sort(by)
+    return merged.select(*([PANE] if PANE in by else []), *named)
 
 
 def _aggregate(column: FactColumn) -> pl.Expr:
@@ -152,8 +179,8 @@ def cap(table: FactsTable, frame: pl.DataFrame, max_rows: int) -> tuple[pl.DataF
         return sampling.cap(frame, sampled, max_rows)
     subject = keys(table)[1:]
     ranked = frame.with_columns(_stable_hash(frame, subject).alias("_rank"))
-    kept = ranked.sort("_rank", PANE).head(max_rows).drop("_rank").sort(keys(table))
-    return kept, excess
+    kept = ranked.sort("_rank", PANE).head(max_rows).drop("_rank")
+    return ordered(table, kept), excess
 
 
 def _stable_hash(frame: pl.DataFrame, columns: list[str]) -> pl.Series:

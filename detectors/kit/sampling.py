@@ -25,12 +25,14 @@ itself: it is a matter of the rows, and goes with the panes that needed it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
 
 from detectors.kit.contract import FactsTable, most
 
+DType = pl.DataType | type[pl.DataType]
 LEVEL = most("level", "the sample that the row is from: one subject in 2**level is kept")
 
 
@@ -64,6 +66,24 @@ def mix(*codes: pl.Expr) -> pl.Expr:
         raise ValueError(f"at most {len(_ODD)} columns make an identity")
     terms = (c.fill_null(_u64(_NULL)) * _u64(m) for c, m in zip(codes, _ODD, strict=False))
     return _final(pl.sum_horizontal(terms)).alias("identity")
+
+
+def mix_all(columns: Mapping[str, DType]) -> pl.Expr:
+    """Integer or enum columns and their dtypes -> one UInt64 made of all, the same everywhere."""
+    terms = (
+        _as_u64(name, dtype).fill_null(_u64(_NULL)) * _u64(pow(_ODD[0], n, 1 << 64))
+        for n, (name, dtype) in enumerate(columns.items(), 1)
+    )
+    return _final(pl.sum_horizontal(terms))
+
+
+def _as_u64(name: str, dtype: DType) -> pl.Expr:
+    column = pl.col(name)
+    if dtype == pl.UInt64:
+        return column
+    if dtype == pl.Int64:
+        return column.reinterpret(signed=False)
+    return column.to_physical().cast(pl.UInt64)
 
 
 def first_of(*columns: str) -> pl.Expr:
