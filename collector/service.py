@@ -24,6 +24,7 @@ from collector.expose.api import Source, admin_app
 from collector.expose.metrics import Snapshot
 from collector.forward import Forwarder
 from collector.handover import Handover
+from collector.inline import inline
 from collector.receive.grpc import otlp_server
 from collector.receive.http import otlp_app
 from collector.receive.intake import Intake
@@ -152,7 +153,7 @@ class Service:
             try:
                 if self._intake is not None and self._intake.gathers:
                     await self._in(self._decoding, self._intake.flush)
-                await self._in(self._analysing, self._step)
+                await self._analyse(self._step)
             except Exception:
                 # What fails here would fail silently and end all judging: say it, and go on.
                 log.exception("a judgement failed")
@@ -160,13 +161,16 @@ class Service:
     def _step(self) -> None:
         self._analysis.step(time.time(), time.monotonic())
 
-    async def _in(self, thread: ThreadPoolExecutor, work: Callable[[], None]) -> None:
-        await asyncio.get_running_loop().run_in_executor(thread, work)
+    async def _in(self, thread: ThreadPoolExecutor, work: Callable[..., None], *told: Any) -> None:
+        await asyncio.get_running_loop().run_in_executor(thread, work, *told)
+
+    async def _analyse(self, work: Callable[[], None]) -> None:
+        await self._in(self._analysing, inline, work)
 
     async def snapshot(self) -> Snapshot:
         """All that may be shown now; as of a moment ago while the analysis is busy."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._in(self._analysing, self._analysis.look), _PATIENCE_S)
+            await asyncio.wait_for(self._analyse(self._analysis.look), _PATIENCE_S)
         return await asyncio.to_thread(self._snapshot)
 
     def _snapshot(self) -> Snapshot:
@@ -207,13 +211,13 @@ class Service:
         if judging is not None:
             judging.cancel()
             await asyncio.gather(judging, return_exceptions=True)
-        await self._in(self._analysing, lambda: self._analysis.finish(time.time()))
+        await self._analyse(lambda: self._analysis.finish(time.time()))
         if self._forwarder is not None:
             await self._forwarder.stop(self._settings.grace_s)
         for server in self._servers:
             server.should_exit = True
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._in(self._analysing, lambda: self._analysis.save(time.time()))
+        await self._analyse(lambda: self._analysis.save(time.time()))
         self._decoding.shutdown()
         self._analysing.shutdown()
         self._store.close()
