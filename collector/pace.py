@@ -7,7 +7,7 @@ installation pay a tenth of a core for it, and an idle one several hundredths.
 
 from __future__ import annotations
 
-BUSY_SHARE = 0.05
+BUSY_SHARE = 0.01
 """Of a core, while facts come in."""
 IDLE_SHARE = 0.005
 """Of a core, where none came: time alone changes little, but findings have to resolve."""

@@ -82,7 +82,7 @@ def test_what_was_handed_over_becomes_a_finding_and_is_not_held_any_more() -> No
 
 
 def test_what_judging_costs_paces_it_while_spans_come() -> None:
-    dear, cheap = Analysed(cost_s=1.0), Analysed(cost_s=0.01)
+    dear, cheap = Analysed(cost_s=0.2), Analysed(cost_s=0.01)
     found: dict[Analysed, list[int]] = {dear: [], cheap: []}
 
     for second in range(120):
