@@ -12,6 +12,7 @@ import polars as pl
 from benchmarks.bodies import START_NS, Body, as_json, freshen
 from collector.decode.choice import decoders, make_decoder, make_json_decoder
 from collector.detect import GATHERED_ROWS
+from collector.inline import inline
 from collector.window import Window
 from detectors.kit.answers import tell_work
 from detectors.kit.aside import look_aside
@@ -23,7 +24,9 @@ from detectors.kit.texts import Texts
 
 NS = 1_000_000_000
 SPANS_A_SECOND = 20_000
-JUDGE_INTERVAL_S = 5
+SPANS_A_JUDGEMENT = 350_000
+"""As many as come between two at that rate: one takes some 0.17 s, and all of them a hundredth of a
+core (`collector.pace`)."""
 COLUMNS = ("repairs", "structure", "work and answers", "look aside")
 OBSERVE = "observe, columns too"
 Encoding = Literal["protobuf", "JSON"]
@@ -174,7 +177,7 @@ def judging(facts: Facts) -> Stage:
     """A judgement by all rules, over the spans that come between two of them."""
     return _same(
         "judge, all rules",
-        SPANS_A_SECOND * JUDGE_INTERVAL_S,
+        SPANS_A_JUDGEMENT,
         lambda: judge(since(facts, START_NS), judge_context()),
     )
 
@@ -185,5 +188,5 @@ def judge_context() -> Context:
 
 
 def _same(name: str, spans: int, call: Callable[[], Any]) -> Stage:
-    """A stage that works on the same spans each round."""
-    return Stage(name, spans, lambda _: call)
+    """A stage that works on the same spans each round, as the analysis calls it."""
+    return Stage(name, spans, lambda _: partial(inline, call))

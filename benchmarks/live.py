@@ -23,6 +23,7 @@ from benchmarks import servers
 from benchmarks.bodies import SPANS_A_REQUEST, START_NS, Body, as_json, freshen, make_bodies
 from benchmarks.figures import BUDGETS, Figure
 from benchmarks.figures import Path as DecodePath
+from benchmarks.flow import SPANS_A_JUDGEMENT
 from benchmarks.load import CONNECTIONS, Request, over_grpc, over_http
 from benchmarks.servers import Server
 
@@ -31,8 +32,8 @@ _LONGEST_S = 30.0
 _OBSERVED = "spanlint_spans_observed_total"
 _SMALL = 8
 _SMALL_BODIES = 1_200
-SPANS_A_TURN = 100_000
-"""A turn has one judgement or two: as many spans as come between two at 20,000 a second."""
+SPANS_A_TURN = SPANS_A_JUDGEMENT
+"""A turn has one judgement, of its first spans; the next would be due long after its last."""
 SPANS_A_SLOW_TURN = 40_000
 """Of JSON and of small requests, which take the sender longer; a judgement weighs more in them."""
 _CLIENTS = 32

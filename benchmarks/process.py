@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import subprocess
 import sys
 import time
@@ -15,7 +16,6 @@ from benchmarks import servers
 from benchmarks.bodies import START_NS, Body, freshen
 from benchmarks.figures import BUDGETS, Figure, Path
 from benchmarks.live import observed
-from benchmarks.load import Request, over_http
 
 RATE = 20_000
 """Spans a second under load."""
@@ -52,12 +52,16 @@ def process_figures(
             note = f"the peak; the sender was {held.late_s:.0f} s late"
             if held.late_s < 1:
                 note = "the peak; the sender kept up"
+            name_of_cpu = f"CPU, {RATE:,} spans/s"
+            told = "HTTP, over one connection; the sender is on the other core"
+            whole = BUDGETS["whole"][path]
+            yield Figure("process", name_of_cpu, "µs/span", (held.cpu_us,), whole, told)
             budget = BUDGETS["memory under load MB"][path]
             yield Figure("process", name, "MB", (held.peak_mb,), budget, note)
             note = "the mean of the last quarter over that of the one before"
             yield Figure("process", "memory, growth", "×", (held.growth,), note=note)
             for name, value in (("median", held.answer_ms(0.5)), ("99th", held.answer_ms(0.99))):
-                note = "a connection for each request; judgements go on"
+                note = "over one connection; judgements go on"
                 yield Figure("process", f"answers, {name}", "ms", (value,), note=note)
             share = _scraped_share(server)
             note = f"scraped every {_SCRAPE_S:.0f} s"
@@ -86,11 +90,13 @@ def _scraped_share(server: servers.Server) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Memory under load: its peak, that of every request, and how late the sender was at most.
+    """What a steady rate took: memory at its peak and with every request, CPU a span.
 
-    answers_s: how long each request waited for its answer.
+    cpu_us: from when the first traces are closed on, for what was sent since. late_s: how late the
+    sender was at most. answers_s: how long each request waited for its answer.
     """
 
+    cpu_us: float
     peak_mb: float
     memory_mb: list[float]
     late_s: float
@@ -107,10 +113,20 @@ class Held:
         return fmean(self.memory_mb[-quarter:]) / fmean(self.memory_mb[-2 * quarter : -quarter])
 
 
+def _post(connection: http.client.HTTPConnection, data: bytes) -> None:
+    connection.request("POST", "/v1/traces", data, {"content-type": "application/x-protobuf"})
+    answer = connection.getresponse()
+    answer.read()
+    if answer.status != 200:
+        raise RuntimeError(f"a request was refused with {answer.status}")
+
+
 def load(server: servers.Server, bodies: list[Body], seconds: float) -> Held:
     """Sends at a steady rate."""
     began, round_, sent = time.monotonic(), 1_000, 0
+    connection = http.client.HTTPConnection(server.http, timeout=60)
     late, memory, answers = 0.0, [], []
+    steady: tuple[float, int] | None = None
     while sent < RATE * seconds:
         round_ += 1
         for body in bodies:
@@ -118,12 +134,16 @@ def load(server: servers.Server, bodies: list[Body], seconds: float) -> Held:
             late = max(late, time.monotonic() - due)
             time.sleep(max(0.0, due - time.monotonic()))
             shift = time.time_ns() - START_NS - 1_000_000_000
-            request = Request(freshen(body, round_, shift), body.spans)
+            data = freshen(body, round_, shift)
             asked = time.monotonic()
-            over_http(server.http, [request])
+            _post(connection, data)
             answers.append(time.monotonic() - asked)
             sent += body.spans
             memory.append(server.memory_mb())
+            if steady is None and time.monotonic() - began > _QUIET_S + 5:
+                steady = server.spent(), sent
             if sent >= RATE * seconds:
                 break
-    return Held(server.memory_mb("VmHWM"), memory, late, answers)
+    spent, since = steady or (0.0, 0)
+    cpu_us = (server.spent() - spent) / max(1, sent - since) * 1e6
+    return Held(cpu_us, server.memory_mb("VmHWM"), memory, late, answers)

@@ -16,8 +16,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from benchmarks import flow
 from benchmarks.bodies import freshen
 from benchmarks.figures import BUDGETS, Figure, Path, cpu_us_per, repeated
-from benchmarks.flow import JUDGE_INTERVAL_S, SPANS_A_SECOND, Material, Stage
+from benchmarks.flow import SPANS_A_JUDGEMENT, Material, Stage
 from collector.decode.choice import NATIVE
+from collector.inline import inline
 from detectors.kit.catalogue import rules, tables
 from detectors.kit.engine import judge, merge_facts
 from detectors.kit.shapes.sql import shape_statement
@@ -121,11 +122,11 @@ def _tables(material: Material, times: int) -> Iterator[Figure]:
         for spans in assembled:
             pl.collect_all([t.observe(spans.lazy()) for t in chosen])
 
-    whole = repeated(times, material.spans, lambda: collect(list(found)))
+    whole = repeated(times, material.spans, partial(inline, lambda: collect(list(found))))
     yield Figure("stages", "  all queries", "µs/span", whole, note="without merging")
     for table in found:
         others = [t for t in found if t is not table]
-        rest = repeated(times, material.spans, partial(collect, others))
+        rest = repeated(times, material.spans, partial(inline, partial(collect, others)))
         marginal = tuple(min(whole) - value for value in rest)
         yield Figure("tables", table.name, "µs/span", marginal, note="marginal")
     merge = flow.merging(material)
@@ -135,9 +136,9 @@ def _tables(material: Material, times: int) -> Iterator[Figure]:
 def _judging(material: Material, times: int) -> Iterator[Figure]:
     facts = merge_facts(material.facts)
     rows = sum(f.height for f in facts.frames.values())
-    note = f"{rows:,} rows of facts, every {JUDGE_INTERVAL_S} s at {SPANS_A_SECOND:,} spans/s"
-    whole = flow.judging(facts)
+    note = f"{rows:,} rows of facts, once for {SPANS_A_JUDGEMENT:,} spans"
+    whole, context = flow.judging(facts), flow.judge_context()
     yield Figure("stages", whole.name, "µs/span", _measured(whole, times), note=note)
     for rule in rules():
-        spent = repeated(times, 1_000, partial(judge, facts, flow.judge_context(), [rule]))
+        spent = repeated(times, 1_000, partial(inline, partial(judge, facts, context, [rule])))
         yield Figure("rules", f"{rule.code} {rule.name}", "ms", spent, note="a judgement")

@@ -16,7 +16,7 @@ import os
 _SAID = {
     "POLARS_MAX_THREADS": "1",  # one thread uses it
     "GRPC_VERBOSITY": "NONE",  # what matters is said by us, in one line
-    "_RJEM_MALLOC_CONF": "narenas:1,dirty_decay_ms:100,muzzy_decay_ms:0",
+    "_RJEM_MALLOC_CONF": "narenas:1,dirty_decay_ms:30,muzzy_decay_ms:0",
 }
 _MB = 1024 * 1024
 _MALLOPT = {

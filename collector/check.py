@@ -11,12 +11,14 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
 
 from collector.decode.errors import BrokenFile
 from collector.decode.files import expand, read_files
+from collector.inline import inline
 from collector.report.model import Report, Summary
 from collector.spool import Spool
 from collector.version import VERSION
@@ -138,7 +140,7 @@ def _observe(spool: Spool, texts: Texts, tally: _Tally, progress: Progress | Non
             tally.add(slab)
             if progress is not None:
                 progress.observed(tally.spans, spool.rows)
-            running.append(pool.submit(observe, slab, texts.select))
+            running.append(pool.submit(inline, partial(observe, slab, texts.select)))
             if len(running) >= cores:
                 parts.append(running.popleft().result())
             if len(parts) >= _MERGE_EVERY:

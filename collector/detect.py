@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import polars as pl
 
@@ -17,7 +17,7 @@ from detectors.kit.fleet import ALL_OPERATIONS
 from detectors.kit.texts import Texts
 
 _NS = 1_000_000_000
-GATHERED_ROWS = 2 * SLAB_ROWS
+GATHERED_ROWS = 3 * SLAB_ROWS // 2
 """As many as come between two judgements at 26,000 spans a second: one slab for each is best."""
 _PARTS = 16
 """Facts of so many slabs wait before they are merged: merging has a fixed cost."""
@@ -71,20 +71,23 @@ class Detector:
         """Closes the traces that are due; observes them once there are enough."""
         with timed(self._spent, "window"):
             frames = self.window.close_due(now_s)
-        for frame in frames:
-            if self._closed_rows + frame.height > GATHERED_ROWS:
-                self.observe()
-            self._closed.append(frame)
-            self._closed_rows += frame.height
+        while frames:
+            self._gather(frames.pop(0))
         if self._closed_rows >= GATHERED_ROWS:
             self.observe()
+
+    def _gather(self, frame: pl.DataFrame) -> None:
+        if self._closed_rows + frame.height > GATHERED_ROWS:
+            self.observe()
+        self._closed.append(frame)
+        self._closed_rows += frame.height
 
     def drain(self, now_s: float) -> None:
         """Closes and observes everything."""
         with timed(self._spent, "window"):
             self._closed += self.window.close_all(now_s)
         for frame in self._take_closed():
-            self._observe_slab(frame)
+            self._observe_slab([frame])
 
     def _take_closed(self) -> list[pl.DataFrame]:
         closed, self._closed, self._closed_rows = self._closed, [], 0
@@ -94,14 +97,16 @@ class Detector:
         """Observes what is closed, as one slab."""
         closed = self._take_closed()
         if closed:
-            self._observe_slab(pl.concat(closed) if len(closed) > 1 else closed[0])
+            self._observe_slab(closed)
 
-    def _observe_slab(self, slab: pl.DataFrame) -> None:
+    def _observe_slab(self, closed: list[pl.DataFrame]) -> None:
+        """Observes frames as one slab; they are gone from the list before their facts are made."""
+        height = sum(frame.height for frame in closed)
         try:
             with timed(self._spent, "observe"):
-                facts = observe(slab, self._texts.select, self._levels)
+                facts = observe(_joined(closed), self._texts.select, self._levels)
         finally:
-            self.spans_done += slab.height
+            self.spans_done += height
         self._news = True
         self._observed.update(facts.counts)
         self._on_facts(facts)
@@ -114,11 +119,16 @@ class Detector:
         if not self._parts:
             return
         with timed(self._spent, "merge"):
-            merged = merge_facts([self._facts, *self._parts])
-        self._parts = []
+            merged = merge_facts(self._take_facts())
         self._overflow.update(merged.counts)
         self._facts = Facts(merged.frames, merged.texts)
         self._levels = levels(self._facts)
+
+    def _take_facts(self) -> Iterator[Facts]:
+        """The facts so far and the parts, which nobody refers to afterwards."""
+        parts, self._facts, self._parts = [self._facts, *self._parts], Facts(), []
+        while parts:
+            yield parts.pop(0)
 
     @property
     def has_news(self) -> bool:
@@ -171,3 +181,10 @@ class Detector:
         """Observed spans and traces, repairs, overflow; window counts as `window:…`."""
         window = {f"window:{k}": v for k, v in self.window.counts.items()}
         return self._observed + self._overflow + Counter(window)
+
+
+def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """All of them as one, which nobody else refers to: the list is empty afterwards."""
+    joined = pl.concat(frames)
+    frames.clear()
+    return joined

@@ -1,7 +1,8 @@
 """Work that is many small queries, without Polars' pool of threads.
 
 A query is handed to the pool and its result handed back: some 45 µs of switching for 15 of work, a
-thousand times between two judgements. A function that Polars calls from a query runs its own ones
+thousand times between two judgements; and slabs that threads observe side by side have no need of
+more threads. A function that Polars calls from a query runs its own ones
 where it is, since they might wait for each other otherwise. So the work is called from a query.
 """
 

@@ -86,17 +86,21 @@ def observe(
 ) -> Facts:
     """Span columns of whole traces -> facts. `resolve` gives the texts of codes.
 
-    levels: of sampled tables, see `levels`; all subjects without.
+    levels: of sampled tables, see `levels`; all subjects without. Nothing here refers to `spans`
+    once they are repaired: whoever keeps them no longer either has their memory back by then.
     """
+    height = spans.height
     repaired, counts = repair(spans)
+    del spans
     if not repaired.height:
-        return Facts(counts={**counts, "spans": spans.height})
+        return Facts(counts={**counts, "spans": height})
     assembled = look_aside(tell_work(assemble(repaired)))
+    del repaired
     plans = [_plan(t, assembled.lazy(), levels or {}) for t in tables()]
     observed = pl.collect_all(plans)
     frames: dict[str, pl.DataFrame] = {}
     tally = Counter(counts)
-    tally["spans"] += spans.height
+    tally["spans"] += height
     tally["traces"] += assembled["trace"].n_unique()
     for table, rows in zip(tables(), observed, strict=True):
         merged = merging.regroup(table, rows)
@@ -126,18 +130,22 @@ def levels(facts: Facts) -> dict[str, int]:
 
 
 def merge_facts(parts: Iterable[Facts]) -> Facts:
-    """All of them as one; the order and grouping of `parts` do not matter."""
-    parts = list(parts)
+    """All of them as one; the order and grouping of `parts` do not matter.
+
+    Where nobody keeps the parts, each table of theirs goes when it is merged.
+    """
     texts: dict[int, str] = {}
     tally: Counter[str] = Counter()
+    waiting: dict[str, list[pl.DataFrame]] = {}
     for part in parts:
         texts.update(part.texts)
         tally.update(part.counts)
+        for name, frame in part.frames.items():
+            waiting.setdefault(name, []).append(frame)
+        del part
     frames: dict[str, pl.DataFrame] = {}
     for name, table in _TABLES().items():
-        merged = merging.merge(table, [p.frames[name] for p in parts if name in p.frames])
-        kept, lost = merging.cap(table, merged, table.max_rows)
-        frames[name] = kept
+        frames[name], lost = merging.merge_within(table, waiting.pop(name, []), table.max_rows)
         if lost:
             tally[f"overflow:{name}"] += lost
     return Facts(frames, texts, dict(tally))

@@ -50,6 +50,23 @@ def merge(table: FactsTable, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat([*alone, together]).sort(PANE, maintain_order=True)
 
 
+def merge_within(
+    table: FactsTable, frames: Iterable[pl.DataFrame], max_rows: int
+) -> tuple[pl.DataFrame, int]:
+    """`merge`, then `cap`; what the cap of a sampled table takes is not even merged."""
+    parts = [f for f in frames if f.height]
+    sampled, lost = sampling.sample_key(table), 0
+    if sampled is not None and sum(f.height for f in parts) > max_rows:
+        mixed = _mixed(_typed(table, keys(table)))
+        distinct = pl.concat([f.select(sampled, mixed) for f in parts]).unique("_mix")
+        level, left = sampling.level_within(distinct[sampled], max_rows)
+        lost = distinct.height - left
+        parts = [sampling.at_least(f, sampled, level) for f in parts] if level else parts
+    merged = merge(table, parts)
+    kept, more = cap(table, merged, max_rows)
+    return kept, lost + more
+
+
 _FEW_ROWS = 4_096
 """Grouping so many costs less than looking which of them meet."""
 
@@ -77,19 +94,23 @@ def ordered(table: FactsTable, rows: pl.DataFrame, by: list[str] | None = None) 
     if sampling.sample_key(table) is None:
         return rows.sort(by)
     rows = rows.rechunk()  # or each gathered list is looked for in its chunk
-    types = schema(table)
-    places = rows.select(*_places(tuple((name, types[name]) for name in by))).sort("_mix")
-    if PANE in by:
+    place = pl.int_range(pl.len(), dtype=pl.UInt32).alias("_place")
+    panes = [name for name in by if name == PANE]
+    places = rows.select(*panes, _mixed(_typed(table, by)), place).sort("_mix")
+    if panes:
         places = places.sort(PANE, maintain_order=True)
     return rows[places["_place"]]
 
 
+def _typed(table: FactsTable, names: list[str]) -> tuple[tuple[str, sampling.DType], ...]:
+    types = schema(table)
+    return tuple((name, types[name]) for name in names)
+
+
 @cache
-def _places(by: tuple[tuple[str, sampling.DType], ...]) -> tuple[pl.Expr, ...]:
-    """Pane where there is one, one number made of all keys, and the place of the row."""
-    mixed = sampling.mix_all(dict(by)).alias("_mix")
-    place = pl.int_range(pl.len(), dtype=pl.UInt32).alias("_place")
-    return (*(pl.col(name) for name, _ in by if name == PANE), mixed, place)
+def _mixed(columns: tuple[tuple[str, sampling.DType], ...]) -> pl.Expr:
+    """One number made of some columns, which takes a while to put into words."""
+    return sampling.mix_all(dict(columns)).alias("_mix")
 
 
 def without_panes(table: FactsTable, frame: pl.DataFrame) -> pl.DataFrame:

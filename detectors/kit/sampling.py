@@ -127,15 +127,25 @@ def cap(frame: pl.DataFrame, sampled: str, max_rows: int) -> tuple[pl.DataFrame,
     """At most `max_rows` rows, those of the lowest level at which they fit, and how many went."""
     if frame.height <= max_rows:
         return frame, 0
-    deepest = frame.select(_deepest_level(pl.col(sampled))).to_series()
-    per_level = deepest.value_counts().sort(deepest.name)
-    left, level = frame.height, 0
-    for own, rows in per_level.iter_rows():
+    kept = at_least(frame, sampled, level_within(frame[sampled], max_rows)[0])
+    return kept, frame.height - kept.height
+
+
+def level_within(identities: pl.Series, max_rows: int) -> tuple[int, int]:
+    """The lowest level at which at most `max_rows` of some rows are left, and how many are."""
+    per_level = identities.to_frame("_id").select(_deepest_level(pl.col("_id"))).to_series()
+    left, level = len(identities), 0
+    for own, rows in per_level.value_counts().sort(per_level.name).iter_rows():
         if left <= max_rows:
             break
         left, level = left - rows, own + 1
-    kept = frame.filter(deepest >= level).with_columns(pl.col(LEVEL.name).clip(lower_bound=level))
-    return kept, frame.height - kept.height
+    return level, left
+
+
+def at_least(frame: pl.DataFrame, sampled: str, level: int) -> pl.DataFrame:
+    """The rows of the subjects in the sample of a level, which they say they are from."""
+    kept = frame.filter(_deepest_level(pl.col(sampled)) >= level)
+    return kept.with_columns(pl.col(LEVEL.name).clip(lower_bound=level))
 
 
 def _deepest_level(identity: pl.Expr) -> pl.Expr:

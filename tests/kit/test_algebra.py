@@ -124,3 +124,18 @@ def test_since_forgets_old_panes_and_their_texts() -> None:
     assert all(frame.height == 0 for frame in kept.frames.values())
     assert not kept.texts
     assert since(facts, 0).texts == facts.texts
+
+
+@pytest.mark.parametrize("table", tables(), ids=lambda t: t.name)
+@given(seed=st.integers(0, 2**32 - 1), cap=st.integers(1, 30))
+@SETTINGS
+def test_what_a_cap_will_take_need_not_be_merged(table: FactsTable, seed: int, cap: int) -> None:
+    frame = whole()[0].table(table.name)
+    parts = [frame.sample(fraction=share, seed=seed) for share in (0.3, 0.6, 0.9)]
+    parts = [merge.ordered(table, part) for part in parts]
+
+    kept, lost = merge.merge_within(table, parts, cap)
+
+    after, lost_after = merge.cap(table, merge.merge(table, parts), cap)
+    assert kept.equals(after)
+    assert lost == lost_after
