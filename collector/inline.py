@@ -1,9 +1,9 @@
 """Work that is many small queries, without Polars' pool of threads.
 
 A query is handed to the pool and its result handed back: some 45 µs of switching for 15 of work, a
-thousand times between two judgements; and slabs that threads observe side by side have no need of
-more threads. A function that Polars calls from a query runs its own ones
-where it is, since they might wait for each other otherwise. So the work is called from a query.
+thousand times between two judgements; and where each thread observes a slab, more threads are of no
+use. A function that Polars calls from a query runs its own ones where it is, since they might wait
+for each other otherwise. So the work is called from a query.
 """
 
 from __future__ import annotations

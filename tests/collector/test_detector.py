@@ -184,3 +184,24 @@ def test_closed_traces_wait_to_be_observed_together() -> None:
 
     assert [facts.counts["spans"] for facts in told] == [spans.height]
     assert not running.has_news
+
+
+def test_a_slab_that_breaks_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its spans are done with, or requests would be refused for them for ever."""
+    spans, texts = drawn()
+    running = detector(texts)
+    halves = by_trace(spans, 2, 1)
+    monkeypatch.setattr("collector.detect.GATHERED_ROWS", 1)
+
+    def broken(*_: Any) -> Facts:
+        raise ValueError("broken")
+
+    running._closed = [*halves]
+    with monkeypatch.context() as during:
+        during.setattr("collector.detect.observe", broken)
+        with pytest.raises(ValueError, match="broken"):
+            running.observe()
+    running.observe()
+
+    assert running.spans_done == spans.height
+    assert running.counts["spans"] == halves[1].height

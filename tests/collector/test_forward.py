@@ -95,10 +95,10 @@ def test_an_upstream_that_was_down_gets_everything_once_it_is_there(protocol: st
             send(service, signal, content, "http")
         assert service.metric("spanlint_forward_queue_bytes") == sum(len(c) for _, c in sent)
 
-        with upstream(protocol, port) as up:
-            until(lambda: len(up.taken) == len(sent))
-            assert sorted(up.taken) == sorted(sent)
-        until(lambda: service.metric("spanlint_forward_queue_bytes") == 0)
+        with upstream(protocol, port) as up:  # a body whose answer is lost comes again
+            until(lambda: len(set(up.taken)) == len(sent))
+            assert set(up.taken) == set(sent)
+            until(lambda: service.metric("spanlint_forward_queue_bytes") == 0)
         assert dropped(service) == {}
 
 
