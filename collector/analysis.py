@@ -113,6 +113,11 @@ class Analysis:
             finally:
                 self._pace.judged(clock_s, self._cpu() - began)
 
+    def idle(self, clock_s: float) -> bool:
+        """Whether `step` would find nothing to do."""
+        due = self._pace.due(clock_s, news=self._detector.has_news)
+        return not (self._handover.held or due)
+
     def finish(self, now_s: float) -> None:
         """Closes, observes and judges everything that was handed over."""
         self._take()

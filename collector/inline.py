@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import polars as pl
 
 T = TypeVar("T")
+_ONCE = pl.LazyFrame({"once": [0]})
 
 
 def inline(work: Callable[[], T]) -> T:
@@ -27,7 +28,7 @@ def inline(work: Callable[[], T]) -> T:
             outcome.append((None, error))
         return frame
 
-    pl.LazyFrame({"once": [0]}).map_batches(run).collect()
+    _ONCE.map_batches(run).collect()
     ((result, raised),) = outcome
     if raised is not None:
         raise raised

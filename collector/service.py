@@ -153,13 +153,15 @@ class Service:
             try:
                 if self._intake is not None and self._intake.gathers:
                     await self._in(self._decoding, self._intake.flush)
-                await self._analyse(self._step)
+                await self._in(self._analysing, self._step)
             except Exception:
                 # What fails here would fail silently and end all judging: say it, and go on.
                 log.exception("a judgement failed")
 
     def _step(self) -> None:
-        self._analysis.step(time.time(), time.monotonic())
+        clock_s = time.monotonic()
+        if not self._analysis.idle(clock_s):
+            inline(lambda: self._analysis.step(time.time(), clock_s))
 
     async def _in(self, thread: ThreadPoolExecutor, work: Callable[..., None], *told: Any) -> None:
         await asyncio.get_running_loop().run_in_executor(thread, work, *told)

@@ -58,7 +58,8 @@ class Analysed:
         found = []
         for second in range(first, last):
             before = self.analysis.view.judged_at
-            self.analysis.step(NOW_S + second, float(second))
+            if not self.analysis.idle(float(second)):
+                self.analysis.step(NOW_S + second, float(second))
             if self.analysis.view.judged_at != before:
                 found.append(second)
         return found
@@ -79,6 +80,22 @@ def test_what_was_handed_over_becomes_a_finding_and_is_not_held_any_more() -> No
     assert [c.finding.code for c in analysed.analysis.view.cases] == ["N101"]
     assert analysed.handover.held == 0
     assert analysed.counters.value(OBSERVED) == SPANS
+
+
+def test_it_is_idle_where_nothing_is_held_and_nothing_is_due() -> None:
+    analysed = Analysed()
+    assert analysed.analysis.idle(0.0)
+    assert analysed.analysis.idle(4.9)
+    assert not analysed.analysis.idle(5.0)
+
+    analysed.steps(5, 6)
+    assert analysed.analysis.idle(7.0)
+
+    analysed.arrive()
+    assert not analysed.analysis.idle(7.0)
+    analysed.steps(7, 30)
+    assert analysed.handover.held == 0
+    assert analysed.analysis.idle(30.0)
 
 
 def test_what_judging_costs_paces_it_while_spans_come() -> None:
