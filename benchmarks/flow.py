@@ -11,7 +11,7 @@ import polars as pl
 
 from benchmarks.bodies import START_NS, Body, as_json, freshen
 from collector.decode.choice import decoders, make_decoder, make_json_decoder
-from collector.detect import GATHERED_ROWS
+from collector.detect import slab_of
 from collector.inline import inline
 from collector.window import Window
 from detectors.kit.answers import tell_work
@@ -67,19 +67,11 @@ def prepare(bodies: list[Body]) -> Material:
     texts = Texts()
     decoder = make_decoder(texts)
     frames = [decoder(body.data).frame for body in bodies]
-    slabs = _gathered(windowed(frames))
+    closed, slabs = windowed(frames), []
+    while closed:
+        slabs.append(pl.concat(slab_of(closed)))
     facts = [observe(slab, texts.select) for slab in slabs]
     return Material(bodies, texts, frames, slabs, facts)
-
-
-def _gathered(closed: list[pl.DataFrame]) -> list[pl.DataFrame]:
-    """Closed traces as the detector observes them when it is busy."""
-    slabs: list[list[pl.DataFrame]] = [[]]
-    for frame in closed:
-        if sum(f.height for f in slabs[-1]) + frame.height > GATHERED_ROWS and slabs[-1]:
-            slabs.append([])
-        slabs[-1].append(frame)
-    return [pl.concat(parts) for parts in slabs]
 
 
 def windowed(frames: list[pl.DataFrame]) -> list[pl.DataFrame]:

@@ -70,7 +70,7 @@ class Detector:
         with timed(self._spent, "window"):
             self._closed += self.window.close_due(now_s)
         while sum(frame.height for frame in self._closed) >= GATHERED_ROWS:
-            self._observe_slab(self._take_closed())
+            self._observe_slab(slab_of(self._closed))
 
     def drain(self, now_s: float) -> None:
         """Closes and observes everything."""
@@ -81,16 +81,7 @@ class Detector:
     def observe(self) -> None:
         """Observes what is closed."""
         while self._closed:
-            self._observe_slab(self._take_closed())
-
-    def _take_closed(self) -> list[pl.DataFrame]:
-        """Frames for one slab, which nobody else refers to: one, or what fits."""
-        taken = [self._closed.pop(0)]
-        room = GATHERED_ROWS - taken[0].height
-        while self._closed and self._closed[0].height <= room:
-            room -= self._closed[0].height
-            taken.append(self._closed.pop(0))
-        return taken
+            self._observe_slab(slab_of(self._closed))
 
     def _observe_slab(self, closed: list[pl.DataFrame]) -> None:
         """Observes frames as one slab; they are gone from the list before their facts are made."""
@@ -174,6 +165,16 @@ class Detector:
         """Observed spans and traces, repairs, overflow; window counts as `window:…`."""
         window = {f"window:{k}": v for k, v in self.window.counts.items()}
         return self._observed + self._overflow + Counter(window)
+
+
+def slab_of(closed: list[pl.DataFrame]) -> list[pl.DataFrame]:
+    """Takes the frames of the next slab off a list: one, or what fits into `GATHERED_ROWS`."""
+    taken = [closed.pop(0)]
+    room = GATHERED_ROWS - taken[0].height
+    while closed and closed[0].height <= room:
+        room -= closed[0].height
+        taken.append(closed.pop(0))
+    return taken
 
 
 def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame:

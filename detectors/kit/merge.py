@@ -199,26 +199,6 @@ def cap(table: FactsTable, frame: pl.DataFrame, max_rows: int) -> tuple[pl.DataF
     if sampled is not None:
         return sampling.cap(frame, sampled, max_rows)
     subject = keys(table)[1:]
-    ranked = frame.with_columns(_stable_hash(frame, subject).alias("_rank"))
-    kept = ranked.sort("_rank", PANE).head(max_rows).drop("_rank")
+    ranked = frame.with_columns(_mixed(_typed(table, subject)))
+    kept = ranked.sort("_mix", PANE).head(max_rows).drop("_mix")
     return ordered(table, kept), excess
-
-
-def _stable_hash(frame: pl.DataFrame, columns: list[str]) -> pl.Series:
-    """64-bit mix of integer columns; plain wrapping arithmetic, the same everywhere.
-
-    Column by column: one expression over all of them would double with each.
-    """
-    mixed = pl.repeat(0x9E3779B97F4A7C15, frame.height, dtype=pl.UInt64, eager=True)
-    for name in columns:
-        value = frame[name].to_physical()
-        if value.dtype.is_signed_integer():
-            value = value.cast(pl.Int64).reinterpret(signed=False)
-        mixed = (mixed ^ value.cast(pl.UInt64).fill_null(_NULL)) * _MULTIPLIER
-        mixed = mixed ^ (mixed // (1 << 33))
-    return mixed
-
-
-_NULL = 0xC4CEB9FE1A85EC53
-_MULTIPLIER = pl.Series([0xFF51AFD7ED558CCD], dtype=pl.UInt64)
-"""Of MurmurHash3's 64-bit finaliser."""

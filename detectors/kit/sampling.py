@@ -81,8 +81,8 @@ def _as_u64(name: str, dtype: DType) -> pl.Expr:
     column = pl.col(name)
     if dtype == pl.UInt64:
         return column
-    if dtype == pl.Int64:
-        return column.reinterpret(signed=False)
+    if dtype.is_signed_integer():  # a bin may be negative
+        return column.cast(pl.Int64).reinterpret(signed=False)
     return column.to_physical().cast(pl.UInt64)
 
 

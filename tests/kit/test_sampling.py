@@ -19,6 +19,7 @@ from detectors.kit.sampling import (
     at_level,
     in_sample,
     mix,
+    mix_all,
     next_level,
     rank,
     sample_of,
@@ -226,3 +227,15 @@ def _by_hand() -> tuple[int, int]:
 
 
 EXPECTED = _by_hand()
+
+
+def test_all_columns_of_any_kind_make_one_number() -> None:
+    """Bins may be negative, flags and enums may be null; each of them counts."""
+    types = {"bin": pl.Int16, "flag": pl.Boolean, "code": pl.UInt64, "kind": pl.Enum(["x"])}
+    rows = [(-3, True, 1, "x"), (3, True, 1, "x"), (None, True, 1, "x"), (-3, None, 1, "x")]
+    rows += [(-3, False, 1, "x"), (-3, True, 2, "x"), (-3, True, None, "x"), (-3, True, 1, None)]
+    frame = pl.DataFrame(rows, schema=types, orient="row")
+
+    mixed = frame.select(mix_all(types)).to_series()
+
+    assert mixed.n_unique() == len(rows)
