@@ -18,7 +18,7 @@ from detectors.kit.texts import Texts
 log = logging.getLogger(__name__)
 
 NATIVE, REFERENCE = "native", "reference"
-INTERFACE = 3
+INTERFACE = 4
 """What both sides have to speak; `native/src/lib.rs` has the other half."""
 
 Maker = Callable[[Texts, DecodeOptions | None], Decoder]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from detectors.kit import forest
+from detectors.kit import forest, native
 from detectors.kit.columns import KINDS, Column
 from detectors.kit.forest import Mask, Rows
 from detectors.kit.work import Work, failed, outgoing, work
@@ -35,9 +35,19 @@ WORKED: tuple[Column, ...] = (
 )
 """Columns beside `SPAN_COLUMNS` and `STRUCTURE`; those of the answer are null without one."""
 
+_NEEDED = (
+    *("span_id", "service", "label", "kind", "category", "status", "traits", "parent_row"),
+    *("http_status", "rpc_status", "start_ns", "duration_ns"),
+)
+"""The columns that `WORKED` is made of."""
+
 
 def tell_work(spans: pl.DataFrame) -> pl.DataFrame:
     """Structured spans in canonical order (`structure.assemble`) -> with the columns `WORKED`."""
+    if (kernels := native.kernels()) is not None:
+        made = native.made(kernels.worked, spans, _NEEDED)
+        if made is not None:
+            return spans.hstack(made)
     row = pl.int_range(pl.len(), dtype=pl.UInt32).alias("row")
     return spans.with_columns(
         row, work(), failed(), outgoing().alias("outgoing"), *_answers(spans).get_columns()
@@ -64,7 +74,9 @@ def _answers(spans: pl.DataFrame) -> pl.DataFrame:
         (pl.col("kind") == "server").cast(pl.UInt32).alias("tries"),
     )[_known(last, last >= 0)].with_columns(_known(servers, servers > 0).alias("servers"))
     several = rows[servers[answered] > 1]
-    return _with_several(found, spans, several) if len(several) else found
+    if len(several):
+        found = _with_several(found, spans, several)
+    return found.select(c.name for c in WORKED if c.name in found.columns)
 
 
 def _known(numbers: Rows, known: Mask) -> pl.Series:

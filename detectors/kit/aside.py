@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from detectors.kit import forest
+from detectors.kit import forest, native
 from detectors.kit.columns import CATEGORIES, STATUSES, Column
 from detectors.kit.forest import Ids, Mask, Rows
 from detectors.kit.sampling import ALWAYS, mix
@@ -55,20 +55,26 @@ ASIDE: tuple[Column, ...] = (
 )
 """Columns beside `SPAN_COLUMNS` and `STRUCTURE`; of spans without an entry span they are false."""
 
+_NEEDED = (
+    *("category", "status", "traits", "trace", "start_ns", "entry", "entry_span", "is_entry"),
+    *("system", "operation", "key", "hit", "http_status", "path", "entity", "actor"),
+)
+"""The columns that `ASIDE` is made of."""
 _NO_VALUES = code("")
 """`values` of a statement without any parameter."""
-_BUMPS = np.array(
-    [code(w) for w in ("INCR", "INCRBY", "HINCRBY", "PUBLISH", "SPUBLISH", "XADD", "incr")],
-    dtype=np.uint64,
-)
+BUMPS = tuple(code(w) for w in ("INCR", "INCRBY", "HINCRBY", "PUBLISH", "SPUBLISH", "XADD", "incr"))
 """Commands that invalidate without a delete: versions of keys, and messages to whoever caches."""
-_MEMCACHED = code("memcached")
+MEMCACHED = code("memcached")
 
 
 def look_aside(spans: pl.DataFrame) -> pl.DataFrame:
     """Structured spans in canonical order (`structure.assemble`) -> with the columns `ASIDE`."""
     if not spans.height:
         return spans.with_columns(pl.Series(c.name, [], c.dtype) for c in ASIDE)
+    if (kernels := native.kernels()) is not None:
+        made = native.made(kernels.aside, spans, _NEEDED)
+        if made is not None:
+            return spans.hstack(made)
     order = _settled(spans)
     if order is None:
         return spans.with_columns(_aside(spans))
@@ -184,8 +190,8 @@ class _Commands:
             has(Trait.FILL),
             has(Trait.EVICT),
             has(Trait.EXPIRES),
-            np.isin(forest.ids(some, "operation"), _BUMPS),
-            has(Trait.PARAMETERS) & (forest.ids(some, "system") != _MEMCACHED),
+            np.isin(forest.ids(some, "operation"), np.array(BUMPS, np.uint64)),
+            has(Trait.PARAMETERS) & (forest.ids(some, "system") != MEMCACHED),
             np.where(has(Trait.LISTED), np.uint64(0), forest.ids(some, "key")),
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from detectors.kit import forest
+from detectors.kit import forest, native
 from detectors.kit.forest import Ids, Mask, Rows
 from detectors.kit.traits import Trait
 
@@ -17,16 +17,14 @@ class Bench:
     """The spans under repair: columns in canonical order, changes noted until the end.
 
     parent: row of the parent or -1; parent_id, named: its id and whether there is one.
-    alive: what is still there. traits: all that occur.
+    alive: what is still there. laid: as it was at first.
     """
 
     spans: pl.DataFrame
-    trace: Rows
-    parent: Rows
+    laid: native.Laid
     parent_id: Ids
     named: Mask
     alive: Mask
-    traits: int
     counts: dict[str, int] = field(default_factory=dict)
     moved: bool = False
 
@@ -34,23 +32,27 @@ class Bench:
     def lay_out(cls, spans: pl.DataFrame) -> Bench:
         """Puts the spans in order, takes exact duplicates out and finds the parents."""
         spans = spans.rechunk()  # what has many chunks takes twice as long to gather
-        order = forest.canonical_order(spans)
-        if order.rows is not None:
-            spans = spans[order.rows]
-        trace, span = order.trace, forest.ids(spans, "span_id")
-        doubles = _doubles(spans, trace, span)
-        if len(doubles):
-            kept = np.ones(len(trace), np.bool_)
-            kept[doubles] = False
-            spans, trace, span = spans.filter(pl.Series(kept)), trace[kept], span[kept]
-        parent_id = forest.ids(spans, "parent_span_id").copy()
-        named = forest.present(spans, "parent_span_id").copy()
-        parent = forest.find_rows(trace, span, parent_id, named)
-        traits = int(np.bitwise_or.reduce(spans["traits"].fill_null(0).to_numpy()))
-        alive = np.ones(len(trace), np.bool_)
-        bench = cls(spans, trace, parent, parent_id, named, alive, traits)
-        bench.count("duplicate", len(doubles))
+        laid = native.lay_out(spans)
+        if laid is None:
+            order = forest.canonical_order(spans)
+            if order.rows is not None:
+                spans = spans[order.rows]
+            laid = _laid(spans)
+        kept = spans
+        if laid.doubled:
+            kept = _without_doubles(spans)
+            laid = _laid(kept)
+        parent_id = forest.ids(kept, "parent_span_id").copy()
+        named = forest.present(kept, "parent_span_id").copy()
+        alive = np.ones(kept.height, np.bool_)
+        bench = cls(kept, laid, parent_id, named, alive)
+        bench.count("duplicate", spans.height - kept.height)
         return bench
+
+    @property
+    def parent(self) -> Rows:
+        """Row of the parent of each row, or -1."""
+        return self.laid.parent
 
     def count(self, reason: str, spans: int) -> None:
         """Note that so many spans were repaired."""
@@ -60,7 +62,7 @@ class Bench:
 
     def rows_with(self, trait: Trait) -> Rows:
         """Rows still there that have the trait."""
-        if not self.traits & trait:
+        if not self.laid.traits & trait:
             return np.empty(0, np.int64)
         traits = self.spans["traits"].fill_null(0).to_numpy()
         return np.flatnonzero(self.alive & ((traits & int(trait)) != 0))
@@ -72,11 +74,15 @@ class Bench:
     def siblings(self, rows: Rows) -> tuple[Ids, ...]:
         """Key columns that spans of one parent in one service share."""
         return (
-            self.trace[rows].astype(np.uint64),
+            _traces(self.spans)[rows].astype(np.uint64),
             self.named[rows].astype(np.uint64),
             self.parent_id[rows],
             self.ids("service", rows),
         )
+
+    def suspects(self, kernel: str) -> Rows | None:
+        """Rows that a repair has to look at, None where numpy has to find them."""
+        return native.suspects(kernel, self.laid, (self.parent_id, self.named), self.alive)
 
     def set(self, column: str, rows: Rows, values: pl.Series) -> None:
         """New values of a column at some rows."""
@@ -117,11 +123,32 @@ class Bench:
         return frame if self.alive.all() else frame.filter(pl.Series(self.alive))
 
 
+def _traces(spans: pl.DataFrame) -> Rows:
+    return forest.numbers(forest.ids(spans, "trace_hi"), forest.ids(spans, "trace_lo"))
+
+
+def _laid(spans: pl.DataFrame) -> native.Laid:
+    """Spans in canonical order, looked at."""
+    found = native.lay_out(spans)
+    if found is not None:
+        return found
+    trace, span = _traces(spans), forest.ids(spans, "span_id")
+    keys = np.sort(forest.spread(trace.astype(np.uint64), span))
+    doubled = bool(np.any(keys[1:] == keys[:-1]))
+    wanted = forest.ids(spans, "parent_span_id")
+    parent = forest.find_rows(trace, span, wanted, forest.present(spans, "parent_span_id"))
+    traits = int(np.bitwise_or.reduce(spans["traits"].fill_null(0).to_numpy()))
+    return native.Laid(parent, doubled, forest.cycle_cuts(parent), traits)
+
+
+def _without_doubles(spans: pl.DataFrame) -> pl.DataFrame:
+    kept = np.ones(spans.height, np.bool_)
+    kept[_doubles(spans, _traces(spans), forest.ids(spans, "span_id"))] = False
+    return spans if kept.all() else spans.filter(pl.Series(kept))
+
+
 def _doubles(spans: pl.DataFrame, trace: Rows, span: Ids) -> Rows:
     """Rows whose span id occurred in the trace before: the earliest, then longest is kept."""
-    keys = np.sort(forest.spread(trace.astype(np.uint64), span))
-    if not np.any(keys[1:] == keys[:-1]):
-        return np.empty(0, np.int64)
     order = np.lexsort((np.arange(len(span)), span, trace))
     same = (span[order][1:] == span[order][:-1]) & (trace[order][1:] == trace[order][:-1])
     involved = np.zeros(len(span), np.bool_)

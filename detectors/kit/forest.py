@@ -76,23 +76,26 @@ def canonical_order(frame: pl.DataFrame) -> Order:
     high, low, span = (ids(frame, n) for n in ("trace_hi", "trace_lo", "span_id"))
     start, duration = times(frame, "start_ns"), times(frame, "duration_ns")
     if _in_order(high, low, start, duration, span):
-        return Order(None, _numbers(high, low))
+        return Order(None, numbers(high, low))
     by_trace = _sort_traces(high, low)
-    numbers = _numbers(high[by_trace], low[by_trace])
-    trace = np.empty_like(numbers)
-    trace[by_trace] = numbers
-    begins = np.flatnonzero(np.diff(numbers, prepend=-1))
+    dense = numbers(high[by_trace], low[by_trace])
+    trace = np.empty_like(dense)
+    trace[by_trace] = dense
+    begins = np.flatnonzero(np.diff(dense, prepend=-1))
     since = start - np.minimum.reduceat(start[by_trace], begins)[trace]
     bits = int(since.max()).bit_length()
     if bits + len(begins).bit_length() > 63:
-        return Order(np.lexsort((span, -duration, start, trace)), numbers)
+        return Order(np.lexsort((span, -duration, start, trace)), dense)
     key = (trace << bits) | since
     rows = np.argsort(key)
     _settle_ties(rows, key, duration, span)
-    return Order(rows, numbers)
+    return Order(rows, dense)
 
 
 def _in_order(high: Ids, low: Ids, start: Rows, duration: Rows, span: Ids) -> bool:
+    if np.any(high[1:] < high[:-1]):
+        return False
+
     def steps(column: Ids | Rows) -> tuple[Mask, Mask]:
         return column[1:] > column[:-1], column[1:] == column[:-1]
 
@@ -113,7 +116,7 @@ def _sort_traces(high: Ids, low: Ids) -> Rows:
     return rows
 
 
-def _numbers(high: Ids, low: Ids) -> Rows:
+def numbers(high: Ids, low: Ids) -> Rows:
     """Dense numbers of runs of equal trace ids."""
     new = np.zeros(len(high), np.int64)
     np.logical_or(high[1:] != high[:-1], low[1:] != low[:-1], out=new[1:], casting="unsafe")

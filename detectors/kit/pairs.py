@@ -18,13 +18,9 @@ def merge_orm_and_driver(bench: Bench) -> None:
     goes when an ORM span that began before it ends after it, one for each ORM span: so parallel and
     interleaved queries keep their number. Twice as many driver spans as ORM spans are no pairs.
     """
-    rows = _statement_rows(bench)
-    if not len(rows):
-        return
-    keys = (*bench.siblings(_under_orm(bench, rows)), bench.ids("shape", rows))
-    scope = bench.ids("scope", rows)
-    mixed = forest.spread(keys[0], keys[2]) ^ forest.spread(keys[3], keys[4]) ^ keys[1]
-    rows = rows[_in_mixed_groups(mixed, scope)]
+    rows = bench.suspects("statements")
+    if rows is None:
+        rows = _suspects(bench)
     if not len(rows):
         return
     keys = (*bench.siblings(_under_orm(bench, rows)), bench.ids("shape", rows))
@@ -35,6 +31,17 @@ def merge_orm_and_driver(bench: Bench) -> None:
         known = gap[outer] & ~gap[inner]
         bench.set(column, outer[known], bench.spans[column][inner[known]])
     bench.remove("orm_driver", inner, outer)
+
+
+def _suspects(bench: Bench) -> Rows:
+    """Rows of statements that siblings from another scope share."""
+    rows = _statement_rows(bench)
+    if not len(rows):
+        return rows
+    keys = (*bench.siblings(_under_orm(bench, rows)), bench.ids("shape", rows))
+    scope = bench.ids("scope", rows)
+    mixed = forest.spread(keys[0], keys[2]) ^ forest.spread(keys[3], keys[4]) ^ keys[1]
+    return rows[_in_mixed_groups(mixed, scope)]
 
 
 def _statement_rows(bench: Bench) -> Rows:

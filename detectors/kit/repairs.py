@@ -46,7 +46,7 @@ def repair(spans: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
 
 def _cut_cycles(bench: Bench) -> None:
     """The earliest span of a cycle of parents becomes a root."""
-    cuts = forest.cycle_cuts(bench.parent)
+    cuts = bench.laid.cuts
     if len(cuts):
         bench.parent[cuts] = -1
         bench.parent_id[cuts] = 0
@@ -117,16 +117,23 @@ def _extend(bench: Bench, folded: Rows, heads: Rows) -> None:
 
 def _drop_nested_clients(bench: Bench) -> None:
     """One HTTP call seen by two libraries of one process: the outer span stays."""
+    rows = bench.suspects("nested_clients")
+    if rows is None:
+        rows = _nested_clients(bench)
+    if not len(rows):
+        return
+    attempts = np.bincount(bench.parent[rows], minlength=len(bench.parent))
+    bench.remove("nested_client", rows[attempts[bench.parent[rows]] <= MAX_ATTEMPTS])
+
+
+def _nested_clients(bench: Bench) -> Rows:
+    """Rows of inner HTTP spans that may be the call of the client span above."""
     kind = forest.physical(bench.spans, "kind")
     category = forest.physical(bench.spans, "category")
     client = kind == KINDS.index("client")
     calls = client & (category == CATEGORIES.index("http")) & bench.alive & (bench.parent >= 0)
     rows = np.flatnonzero(calls & client[bench.parent])
-    rows = rows[_same_call(bench, rows, category)]
-    if not len(rows):
-        return
-    attempts = np.bincount(bench.parent[rows], minlength=len(kind))
-    bench.remove("nested_client", rows[attempts[bench.parent[rows]] <= MAX_ATTEMPTS])
+    return rows[_same_call(bench, rows, category)]
 
 
 def _same_call(bench: Bench, rows: Rows, category: np.ndarray) -> Mask:

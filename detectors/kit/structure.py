@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from detectors.kit import forest
+from detectors.kit import forest, native
 from detectors.kit.columns import (
     KINDS,
     MISSING_ENTRY,
@@ -20,6 +20,11 @@ from detectors.kit.columns import (
 from detectors.kit.forest import Ids, Mask, Rows
 from detectors.kit.texts import code
 
+_NEEDED = (
+    *("trace_hi", "trace_lo", "span_id", "parent_span_id", "start_ns", "duration_ns"),
+    *("service", "label", "kind", "status"),
+)
+"""The columns that STRUCTURE is made of."""
 _MAX_DEPTH = 65_535
 _ENTRY_COLUMNS = {
     "span_id": "entry_span",
@@ -43,22 +48,39 @@ def assemble(spans: pl.DataFrame) -> pl.DataFrame:
         return spans.with_columns(
             pl.Series(name, [], dtype) for name, dtype in STRUCTURE_SCHEMA.items()
         )
+    made = _made(spans)
+    if made is not None:
+        return spans.hstack(made)
     order = forest.canonical_order(spans)
     if order.rows is not None:
         spans = spans[order.rows]
-    parent = _parents(spans, order.trace)
+        made = _made(spans)
+    return spans.hstack(_columns(spans, order.trace) if made is None else made)
+
+
+def _made(spans: pl.DataFrame) -> pl.DataFrame | None:
+    """The STRUCTURE columns, made natively; None where numpy has to make them."""
+    kernels = native.kernels()
+    return None if kernels is None else native.made(kernels.structure, spans, _NEEDED)
+
+
+def _columns(spans: pl.DataFrame, trace: Rows) -> pl.DataFrame:
+    """The STRUCTURE columns of spans in canonical order. trace: dense numbers of their traces."""
+    parent = _parents(spans, trace)
     top, depth = _roots(parent)
     service = forest.ids(spans, "service")
-    return spans.with_columns(
-        pl.Series("trace", order.trace.astype(np.uint32)),
-        *_entries(spans, order.trace, parent, service),
-        pl.Series("root", top.astype(np.uint32)),
-        pl.Series("depth", np.minimum(depth, _MAX_DEPTH).astype(np.uint16)),
-        pl.Series("parent_row", parent.astype(np.int32)),
-        pl.Series("self_ns", _self_ns(spans, parent)),
-        _callers(parent, service),
-        pl.Series("error_origin", _error_origins(spans, parent)),
-    ).select(*spans.columns, *STRUCTURE_SCHEMA)
+    return pl.DataFrame(
+        [
+            pl.Series("trace", trace.astype(np.uint32)),
+            *_entries(spans, trace, parent, service),
+            pl.Series("root", top.astype(np.uint32)),
+            pl.Series("depth", np.minimum(depth, _MAX_DEPTH).astype(np.uint16)),
+            pl.Series("parent_row", parent.astype(np.int32)),
+            pl.Series("self_ns", _self_ns(spans, parent)),
+            _callers(parent, service),
+            pl.Series("error_origin", _error_origins(spans, parent)),
+        ]
+    ).select(*STRUCTURE_SCHEMA)
 
 
 def _parents(spans: pl.DataFrame, trace: Rows) -> Rows:

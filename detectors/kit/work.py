@@ -9,7 +9,8 @@ from detectors.kit.traits import Trait, has, has_any
 WORKS = ("query", "write", "call", "cache_read", "publish")
 Work = pl.Enum(WORKS)
 
-_NO_WORK = Trait.PING | Trait.CONTROL | Trait.DDL | Trait.NOISE | Trait.LOCAL_STEP | Trait.HEALTH
+NO_WORK = Trait.PING | Trait.CONTROL | Trait.DDL | Trait.NOISE | Trait.LOCAL_STEP | Trait.HEALTH
+"""Traits of spans that are no work for an entry."""
 
 
 def work() -> pl.Expr:
@@ -19,7 +20,7 @@ def work() -> pl.Expr:
     single_key = has(Trait.SINGLE_KEY) & has(Trait.READ)
     is_call = category.is_in(["http", "rpc"]) & (kind == "client")
     return (
-        pl.when(has_any(_NO_WORK))
+        pl.when(has_any(NO_WORK))
         .then(None)
         .when((is_db | is_cache) & single_key)
         .then(pl.lit("cache_read", Work))

@@ -1,6 +1,6 @@
 //! Columns handed over by the Arrow C stream interface, zero copies.
 //!
-//! The only unsafe code there is. The structs, and who frees what when, are those of
+//! With `reading` the only unsafe code there is. The structs, and who frees what when, are those of
 //! <https://arrow.apache.org/docs/format/CDataInterface.html> and `CStreamInterface.html`: whoever
 //! takes a struct calls its `release` once; a struct whose `release` is null is free already.
 
@@ -19,6 +19,8 @@ pub enum Values {
     U32(Vec<u32>),
     /// 32 bits, signed
     I32(Vec<i32>),
+    /// 16 bits
+    U16(Vec<u16>),
     /// 8 bits
     U8(Vec<u8>),
     /// truth values
@@ -38,6 +40,7 @@ impl Values {
             Self::I64(_) => c"l",
             Self::U32(_) => c"I",
             Self::I32(_) => c"i",
+            Self::U16(_) => c"S",
             Self::U8(_) => c"C",
             Self::Bits(_) => c"b",
             Self::Lists(..) => c"+L",
@@ -52,6 +55,7 @@ impl Values {
             Self::I64(values) => values.len(),
             Self::U32(values) => values.len(),
             Self::I32(values) => values.len(),
+            Self::U16(values) => values.len(),
             Self::U8(values) => values.len(),
             Self::Bits(bits) => bits.len,
             Self::Lists(offsets, _) | Self::Texts(offsets, _) => offsets.len() - 1,
@@ -66,6 +70,7 @@ impl Values {
             Self::I64(values) => vec![values.as_ptr().cast()],
             Self::U32(values) => vec![values.as_ptr().cast()],
             Self::I32(values) => vec![values.as_ptr().cast()],
+            Self::U16(values) => vec![values.as_ptr().cast()],
             Self::U8(values) => vec![values.as_ptr().cast()],
             Self::Bits(bits) => vec![bits.bytes.as_ptr().cast()],
             Self::Lists(offsets, _) => vec![offsets.as_ptr().cast()],
@@ -98,7 +103,18 @@ impl Array {
     /// A column of names, by their number.
     #[must_use]
     pub fn of_names(name: &str, values: Vec<u8>, names: &[String]) -> Self {
-        let mut array = Self::new(name, Values::U8(values), None);
+        Self::of_known_names(name, values, None, names)
+    }
+
+    /// A column of names, by their number, null where they are not `valid`.
+    #[must_use]
+    pub fn of_known_names(
+        name: &str,
+        values: Vec<u8>,
+        valid: Option<Bits>,
+        names: &[String],
+    ) -> Self {
+        let mut array = Self::new(name, Values::U8(values), valid);
         array.categories = names.to_vec();
         array
     }
@@ -136,6 +152,7 @@ impl Array {
             Values::I64(_) => Values::I64(vec![]),
             Values::U32(_) => Values::U32(vec![]),
             Values::I32(_) => Values::I32(vec![]),
+            Values::U16(_) => Values::U16(vec![]),
             Values::U8(_) => Values::U8(vec![]),
             Values::Bits(_) => Values::Bits(Bits::default()),
             Values::Lists(..) => Values::Lists(vec![0], vec![]),
@@ -187,40 +204,42 @@ const NULLABLE: i64 = 2;
 /// `struct ArrowSchema`
 #[repr(C)]
 pub struct ArrowSchema {
-    format: *const c_char,
-    name: *const c_char,
-    metadata: *const c_char,
-    flags: i64,
-    n_children: i64,
-    children: *mut *mut ArrowSchema,
-    dictionary: *mut ArrowSchema,
-    release: Option<unsafe extern "C" fn(*mut ArrowSchema)>,
-    private_data: *mut c_void,
+    pub(crate) format: *const c_char,
+    pub(crate) name: *const c_char,
+    pub(crate) metadata: *const c_char,
+    pub(crate) flags: i64,
+    pub(crate) n_children: i64,
+    pub(crate) children: *mut *mut ArrowSchema,
+    pub(crate) dictionary: *mut ArrowSchema,
+    pub(crate) release: Option<unsafe extern "C" fn(*mut ArrowSchema)>,
+    pub(crate) private_data: *mut c_void,
 }
 
 /// `struct ArrowArray`
 #[repr(C)]
 pub struct ArrowArray {
-    length: i64,
-    null_count: i64,
-    offset: i64,
-    n_buffers: i64,
-    n_children: i64,
-    buffers: *mut *const c_void,
-    children: *mut *mut ArrowArray,
-    dictionary: *mut ArrowArray,
-    release: Option<unsafe extern "C" fn(*mut ArrowArray)>,
-    private_data: *mut c_void,
+    pub(crate) length: i64,
+    pub(crate) null_count: i64,
+    pub(crate) offset: i64,
+    pub(crate) n_buffers: i64,
+    pub(crate) n_children: i64,
+    pub(crate) buffers: *mut *const c_void,
+    pub(crate) children: *mut *mut ArrowArray,
+    pub(crate) dictionary: *mut ArrowArray,
+    pub(crate) release: Option<unsafe extern "C" fn(*mut ArrowArray)>,
+    pub(crate) private_data: *mut c_void,
 }
 
 /// `struct ArrowArrayStream`
 #[repr(C)]
 pub struct ArrowArrayStream {
-    get_schema: Option<unsafe extern "C" fn(*mut ArrowArrayStream, *mut ArrowSchema) -> c_int>,
-    get_next: Option<unsafe extern "C" fn(*mut ArrowArrayStream, *mut ArrowArray) -> c_int>,
-    get_last_error: Option<unsafe extern "C" fn(*mut ArrowArrayStream) -> *const c_char>,
-    release: Option<unsafe extern "C" fn(*mut ArrowArrayStream)>,
-    private_data: *mut c_void,
+    pub(crate) get_schema:
+        Option<unsafe extern "C" fn(*mut ArrowArrayStream, *mut ArrowSchema) -> c_int>,
+    pub(crate) get_next:
+        Option<unsafe extern "C" fn(*mut ArrowArrayStream, *mut ArrowArray) -> c_int>,
+    pub(crate) get_last_error: Option<unsafe extern "C" fn(*mut ArrowArrayStream) -> *const c_char>,
+    pub(crate) release: Option<unsafe extern "C" fn(*mut ArrowArrayStream)>,
+    pub(crate) private_data: *mut c_void,
 }
 
 // The pointers are to what the struct itself owns.

@@ -8,23 +8,31 @@
 //! `command`, `document` and, for SQL, `lexer`, `lists` and `statement`. `python` is the door between
 //! the two, `given` what comes through it at the start.
 //! `transcode` makes plain protobuf of OTLP/JSON, which `json` reads.
+//! What is done to whole traces later is here too: `structure`, `worked` and `aside` make columns of
+//! columns, `suspects` finds rows to be repaired; `forest` is what these share, `reading` the other side
+//! of `arrow`, `constants` what Python's tables say, `kernels` their door.
 //! A body that is not plain protobuf is left to the reference, so errors are the reference's too.
 
 /// Goes up whenever Python and this have to change together: what is handed over, asked or answered.
-pub const INTERFACE: u32 = 3;
+pub const INTERFACE: u32 = 4;
 
 pub mod answers;
 pub mod arrow;
+pub mod aside;
 pub mod columns;
 pub mod command;
+pub mod constants;
 pub mod decoder;
 pub mod document;
+pub mod forest;
 pub mod form;
 pub mod forms;
 #[cfg(feature = "python")]
 mod given;
 pub mod ids;
 pub mod json;
+#[cfg(feature = "python")]
+mod kernels;
 pub mod known;
 pub mod lexer;
 pub mod lists;
@@ -32,9 +40,12 @@ pub mod lists;
 mod probe;
 #[cfg(feature = "python")]
 mod python;
+pub mod reading;
 pub mod schema;
 pub mod span;
 pub mod statement;
+pub mod structure;
+pub mod suspects;
 pub mod tables;
 pub mod telling;
 pub mod transcode;
@@ -42,3 +53,4 @@ pub mod url;
 pub mod values;
 pub mod wire;
 pub mod words;
+pub mod worked;

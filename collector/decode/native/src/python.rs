@@ -132,8 +132,8 @@ fn nulls(tables: &Tables) -> Vec<u64> {
 
 /// Rows that were decoded: to be read once.
 #[pyclass(name = "Batch", module = "spanlint_native")]
-struct PyBatch {
-    whole: Option<Array>,
+pub(crate) struct PyBatch {
+    pub(crate) whole: Option<Array>,
 }
 
 #[pymethods]
@@ -170,6 +170,9 @@ fn code(text: &str) -> u64 {
 mod spanlint_native {
     #[pymodule_export]
     use super::{code, transcoded, PyBatch, PyDecoder};
+
+    #[pymodule_export]
+    use crate::kernels::{PyColumns, PyKernels};
 
     #[pymodule_export]
     use crate::probe::Shapes;

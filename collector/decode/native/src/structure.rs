@@ -1,0 +1,288 @@
+//! Assembles traces: the columns `STRUCTURE` of `detectors/kit/structure.py`, which defines them.
+
+use std::borrow::Cow;
+
+use crate::arrow::{Array, Values};
+use crate::columns::Bits;
+use crate::constants::Constants;
+use crate::forest::{cycle_cuts, downwards, Ids, Parents, MAX_TIME_NS, NONE};
+use crate::reading::{Column, Table};
+
+const MAX_DEPTH: u32 = 65_535;
+
+/// What structure is made of, beside `Ids`.
+struct Given<'a> {
+    ids: Ids<'a>,
+    span: &'a [u64],
+    service: Cow<'a, [u64]>,
+    label: Column<'a, u64>,
+    kind: &'a [u8],
+    status: &'a [u8],
+    start: &'a [i64],
+    duration: &'a [i64],
+}
+
+impl<'a> Given<'a> {
+    fn of(table: &'a Table) -> Option<Self> {
+        Some(Self {
+            ids: Ids::of(table)?,
+            span: table.numbers("span_id")?.whole()?,
+            service: table.numbers("service")?.filled(),
+            label: table.numbers("label")?,
+            kind: table.numbers("kind")?.whole()?,
+            status: table.numbers("status")?.whole()?,
+            start: table.numbers("start_ns")?.whole()?,
+            duration: table.numbers("duration_ns")?.whole()?,
+        })
+    }
+}
+
+/// Who stands above each row, in which sense.
+struct Above {
+    parent: Vec<i32>,
+    root: Vec<u32>,
+    depth: Vec<u32>,
+    /// Topmost row of the service before a SERVER or CONSUMER span.
+    top: Vec<u32>,
+    /// Service of the nearest ancestor in another service.
+    caller: Vec<Option<u64>>,
+    /// Rows whose parent and entry are not there.
+    orphan: Vec<bool>,
+}
+
+/// Entries: their rows, their numbers, and what is told of those whose span is missing.
+struct Entries {
+    row: Vec<u32>,
+    number: Vec<u32>,
+    /// By number: first start and last end of the spans. Empty where no span is missing.
+    extent: Vec<(i64, i64)>,
+}
+
+/// The columns `STRUCTURE`, in order; none where rows are not in canonical order or odd.
+#[must_use]
+pub fn structure(table: &Table, constants: &Constants) -> Option<Array> {
+    let given = Given::of(table)?;
+    if !given.ids.in_order() {
+        return None;
+    }
+    let mut parent = Parents::of(&given.ids).rows;
+    for row in cycle_cuts(&parent) {
+        parent[row as usize] = NONE;
+    }
+    let above = stand(&given, parent, constants);
+    let entries = entries(&given, &above);
+    let mut columns = vec![numbers("trace", traces(&given.ids))];
+    columns.extend(entry_columns(&given, &above, &entries, constants));
+    let self_ns = self_ns(&given.ids, &above.parent);
+    let origins = error_origins(&given, &above.parent, constants.error);
+    let depth = above.depth.iter().map(|d| (*d).min(MAX_DEPTH) as u16);
+    let known: Bits = above.caller.iter().map(Option::is_some).collect();
+    let caller = above.caller.iter().map(|c| c.unwrap_or_default()).collect();
+    columns.extend([
+        numbers("root", above.root),
+        Array::new("depth", Values::U16(depth.collect()), None),
+        Array::new("parent_row", Values::I32(above.parent), None),
+        Array::new("self_ns", Values::I64(self_ns), None),
+        Array::new("caller", Values::U64(caller), Some(known)),
+        Array::new("error_origin", Values::Bits(origins), None),
+    ]);
+    Some(Array::of_columns(table.len(), columns))
+}
+
+fn numbers(name: &str, values: Vec<u32>) -> Array {
+    Array::new(name, Values::U32(values), None)
+}
+
+fn traces(ids: &Ids<'_>) -> Vec<u32> {
+    let mut traces = Vec::with_capacity(ids.span.len());
+    for (number, run) in ids.runs().enumerate() {
+        traces.resize(run.end, number as u32);
+    }
+    traces
+}
+
+fn stand(given: &Given<'_>, parent: Vec<i32>, constants: &Constants) -> Above {
+    let own = || (0..parent.len() as u32).collect::<Vec<u32>>();
+    let (mut root, mut top) = (own(), own());
+    let mut depth = vec![0; parent.len()];
+    let mut caller = vec![None; parent.len()];
+    let mut orphan = vec![false; parent.len()];
+    downwards(&parent, |row| {
+        let serves = constants.serves(given.kind[row]);
+        let Ok(above) = usize::try_from(parent[row]) else {
+            orphan[row] = !serves && given.ids.above.has(row);
+            return;
+        };
+        root[row] = root[above];
+        depth[row] = depth[above] + 1;
+        if given.service[above] != given.service[row] {
+            caller[row] = Some(given.service[above]);
+            return;
+        }
+        caller[row] = caller[above];
+        if !serves {
+            top[row] = top[above];
+        }
+    });
+    Above {
+        parent,
+        root,
+        depth,
+        top,
+        caller,
+        orphan,
+    }
+}
+
+fn entries(given: &Given<'_>, above: &Above) -> Entries {
+    let mut row = above.top.clone();
+    let some_missing = above.orphan.contains(&true);
+    if some_missing {
+        let first = first_of_group(given, &above.orphan);
+        for top in &mut row {
+            *top = first[*top as usize];
+        }
+    }
+    let mut own = Vec::with_capacity(row.len()); // number of the entry that a row is
+    let mut count = 0;
+    for (place, entry) in row.iter().enumerate() {
+        own.push(count);
+        count += u32::from(*entry as usize == place);
+    }
+    let number: Vec<u32> = row.iter().map(|entry| own[*entry as usize]).collect();
+    let mut extent = Vec::new();
+    if some_missing {
+        extent = vec![(MAX_TIME_NS, 0); count as usize];
+        let times = given.ids.start.iter().zip(given.ids.duration.iter());
+        for (entry, (start, duration)) in number.iter().zip(times) {
+            let (first, last) = &mut extent[*entry as usize];
+            *first = (*first).min(*start);
+            *last = (*last).max(*start + *duration);
+        }
+    }
+    Entries {
+        row,
+        number,
+        extent,
+    }
+}
+
+/// For each row itself; for one without its parent the first of its trace, service and parent id.
+fn first_of_group(given: &Given<'_>, orphan: &[bool]) -> Vec<u32> {
+    let mut first: Vec<u32> = (0..orphan.len() as u32).collect();
+    let mut group = Vec::new();
+    for run in given.ids.runs() {
+        group.clear();
+        let tops = run.filter(|row| orphan[*row]);
+        group.extend(tops.map(|row| (given.service[row], given.ids.above.get(row), row as u32)));
+        group.sort_unstable();
+        for place in 1..group.len() {
+            let ((service, above, row), before) = (group[place], group[place - 1]);
+            if (service, above) == (before.0, before.1) {
+                first[row as usize] = first[before.2 as usize];
+            }
+        }
+    }
+    first
+}
+
+/// `entry` … `is_entry`
+fn entry_columns(
+    given: &Given<'_>,
+    above: &Above,
+    entries: &Entries,
+    constants: &Constants,
+) -> [Array; 8] {
+    let all = || entries.row.iter().map(|row| *row as usize);
+    let missing = |entry: usize| above.orphan[entry];
+    let any = !entries.extent.is_empty();
+    let known = any.then(|| all().map(|entry| !missing(entry)).collect());
+    let labelled = |entry: usize| given.label.has(entry) || missing(entry);
+    let labels = given.label.nullable();
+    let missing_label = constants.missing.first().copied().unwrap_or_default();
+    let label = all().map(|entry| {
+        if missing(entry) {
+            missing_label
+        } else {
+            given.label.get(entry)
+        }
+    });
+    let of = |missed: u8, column: &[u8]| -> Vec<u8> {
+        let value = |entry| {
+            if missing(entry) {
+                missed
+            } else {
+                column[entry]
+            }
+        };
+        all().map(value).collect()
+    };
+    let extent = |entry: usize| entries.extent[entries.number[entry] as usize];
+    let start = all().map(|entry| {
+        if missing(entry) {
+            extent(entry).0
+        } else {
+            given.start[entry]
+        }
+    });
+    let duration = all().map(|entry| {
+        if missing(entry) {
+            extent(entry).1 - extent(entry).0
+        } else {
+            given.duration[entry]
+        }
+    });
+    let span = all().map(|entry| given.span[entry]).collect();
+    let is_entry = all()
+        .zip(0..)
+        .map(|(entry, row)| entry == row && !missing(entry));
+    [
+        numbers("entry", entries.number.clone()),
+        Array::new("entry_span", Values::U64(span), known),
+        Array::new(
+            "entry_label",
+            Values::U64(label.collect()),
+            labels.then(|| all().map(labelled).collect()),
+        ),
+        Array::of_names(
+            "entry_kind",
+            of(constants.unspecified, given.kind),
+            &constants.kinds,
+        ),
+        Array::new("entry_start_ns", Values::I64(start.collect()), None),
+        Array::new("entry_duration_ns", Values::I64(duration.collect()), None),
+        Array::of_names(
+            "entry_status",
+            of(constants.unset, given.status),
+            &constants.statuses,
+        ),
+        Array::new("is_entry", Values::Bits(is_entry.collect()), None),
+    ]
+}
+
+/// Durations without the union of the children's intervals inside. Rows are in order of start.
+fn self_ns(ids: &Ids<'_>, parent: &[i32]) -> Vec<i64> {
+    let mut left = ids.duration.to_vec();
+    let mut reached = vec![0; parent.len()];
+    for (row, above) in parent.iter().enumerate() {
+        let Ok(above) = usize::try_from(*above) else {
+            continue;
+        };
+        let begin = ids.start[row] - ids.start[above];
+        let end = (begin + ids.duration[row]).clamp(0, ids.duration[above]);
+        let begin = begin.clamp(0, ids.duration[above]);
+        left[above] -= (end - begin.max(reached[above])).max(0);
+        reached[above] = end.max(reached[above]);
+    }
+    left
+}
+
+fn error_origins(given: &Given<'_>, parent: &[i32], error: u8) -> Bits {
+    let mut origin: Vec<bool> = given.status.iter().map(|s| *s == error).collect();
+    for (above, status) in parent.iter().zip(given.status) {
+        if let (Ok(above), true) = (usize::try_from(*above), *status == error) {
+            origin[above] = false;
+        }
+    }
+    origin.into_iter().collect()
+}
