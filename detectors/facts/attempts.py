@@ -16,7 +16,7 @@ from detectors.kit.bins import gap_bin, growth_bin, pane
 from detectors.kit.columns import Category
 from detectors.kit.contract import FactsTable, key, least, most, total, worst
 from detectors.kit.exemplars import worst_of
-from detectors.kit.merge import schema
+from detectors.kit.merge import none
 
 
 class Attempts:
@@ -71,11 +71,9 @@ class Attempts:
         ),
     )
 
-    def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
+    def observe(self, spans: pl.DataFrame) -> pl.DataFrame:
         """A row per kind of group and of gap; exemplars only of groups that were tried again."""
-        return spans.select(*NEEDED).map_batches(
-            self._rows, schema=schema(self), validate_output_schema=False
-        )
+        return self._rows(spans[NEEDED])
 
     def _rows(self, spans: pl.DataFrame) -> pl.DataFrame:
         fine, rest, repeated = split(spans)
@@ -94,7 +92,7 @@ class Attempts:
 
     def _complete(self, parts: list[pl.DataFrame]) -> pl.DataFrame:
         """The rows of all parts: sums that a part does not have are 0, anything else is null."""
-        whole = pl.concat([pl.DataFrame(schema=schema(self)), *parts], how="diagonal_relaxed")
+        whole = pl.concat([none(self), *parts], how="diagonal_relaxed")
         sums = [c.name for c in self.columns if c.merge == "sum"]
         return whole.with_columns(pl.col(sums).fill_null(0))
 

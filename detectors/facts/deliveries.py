@@ -15,22 +15,20 @@ Facts add up by the message, nothing is joined across traces.
 
 from __future__ import annotations
 
-from functools import partial
-
 import polars as pl
 
 from detectors.kit.bins import pane
 from detectors.kit.contract import SampledTable, key, least, most, sampled, total, worst
 from detectors.kit.exemplars import worst_of
-from detectors.kit.merge import schema
+from detectors.kit.merge import none
 from detectors.kit.sampling import LEVEL, at_level, in_sample, mix
 
-_KEPT = (
+_KEPT = [
     *("service", "environment", "entry", "entry_label", "entry_kind", "category", "kind"),
     *("label", "trace_hi", "trace_lo", "span_id", "parent_span_id", "parent_row", "is_entry"),
     *("remote_parent", "links", "message_id", "start_ns", "duration_ns", "resends", "failed"),
     "outgoing",
-)
+]
 _ONE_LINK = 3
 """Numbers of a link: trace_hi, trace_lo, span_id."""
 
@@ -69,17 +67,15 @@ class Deliveries:
         ),
     )
 
-    def observe(self, spans: pl.LazyFrame, level: int = 0) -> pl.LazyFrame:
+    def observe(self, spans: pl.DataFrame, level: int = 0) -> pl.DataFrame:
         """A row per message; deliveries that say themselves that they are a retry are left out."""
-        return spans.select(*_KEPT).map_batches(
-            partial(self._rows, level=level), schema=schema(self), validate_output_schema=False
-        )
+        return self._rows(spans[_KEPT], level)
 
     def _rows(self, spans: pl.DataFrame, level: int) -> pl.DataFrame:
         consuming = (pl.col("kind") == "consumer") & pl.col("is_entry")
         entries = spans.filter(consuming & (pl.col("resends").fill_null(0) == 0))
         if not entries.height:
-            return pl.DataFrame(schema=schema(self))
+            return none(self)
         found = _delivered(spans, entries).filter(in_sample(pl.col("message"), level))
         keys = ["pane", "service", "environment", "entry_label", "message"]
         rows = found.with_columns(pane(pl.col("start_ns"), self.pane_seconds))

@@ -12,7 +12,7 @@ from detectors.facts.repeats import INTERVAL_MS_EDGES, SPREAD_EDGES
 from detectors.kit.bins import class_of, count_bin, pane
 from detectors.kit.columns import Kind
 from detectors.kit.contract import FactsTable, key, least, most, total, worst
-from detectors.kit.merge import schema
+from detectors.kit.merge import none
 from detectors.kit.sampling import mix
 from detectors.kit.traits import Trait, has
 
@@ -71,16 +71,14 @@ class Duplicates:
         ),
     )
 
-    def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
+    def observe(self, spans: pl.DataFrame) -> pl.DataFrame:
         """A row per entry and shape; equal rows are added up by the engine."""
-        return spans.select(*_NEEDED).map_batches(
-            self._of_spans, schema=schema(self), validate_output_schema=False
-        )
+        return self._of_spans(spans[_NEEDED])
 
     def _of_spans(self, spans: pl.DataFrame) -> pl.DataFrame:
         twice = _read_twice(spans)
         if not len(twice):
-            return pl.DataFrame(schema=schema(self))
+            return none(self)
         lines = _in_stretches(spans.lazy(), twice)
         return self._rows(_by_entry(_identities(lines))).collect()
 
@@ -182,11 +180,11 @@ _FIRST = (
 )
 
 
-_NEEDED = (
+_NEEDED = [
     *_FIRST,
     *("entry", "shape", "values", "work", "failed", "start_ns", "duration_ns", "traits"),
     "span_id",
-)
+]
 
 
 def _by_entry(identities: pl.LazyFrame) -> pl.LazyFrame:

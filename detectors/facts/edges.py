@@ -47,52 +47,56 @@ class Edges:
         most("last_ns", "latest end of a call"),
     )
 
-    def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
+    def observe(self, spans: pl.DataFrame) -> pl.DataFrame:
         """A row per group of outgoing spans."""
-        callee = pl.coalesce("callee", "peer", "system")
-        end = pl.col("start_ns") + pl.col("duration_ns")
-        closed = pl.col("entry_start_ns") + pl.col("entry_duration_ns")
-        waited = pl.min_horizontal(end, closed) - pl.col("start_ns")
-        gap = (waited - pl.col("server_ns").fill_null(0)).clip(lower_bound=0)
-        keys = [c.name for c in self.columns if c.merge == "key"]
-        return (
-            spans.filter(pl.col("outgoing") & callee.is_not_null())
-            .select(
-                pane(pl.col("start_ns"), self.pane_seconds),
-                pl.col("service").alias("caller"),
-                "environment",
-                "entry_label",
-                callee.alias("callee"),
-                pl.col("callee").is_not_null().alias("instrumented"),
-                "category",
-                "label",
-                pl.coalesce("callee_label", "label").alias("operation"),
-                "failed",
-                unavailable(),
-                pl.when(unanswered()).then("error_type").alias("error_type"),
-                duration_bin(pl.col("duration_ns")).alias("bin"),
-                "repeat",
-                "start_ns",
-                "duration_ns",
-                "server_ns",
-                "servers",
-                gap.alias("gap_ns"),
-                fixed_log(gap).alias("gap_log"),
-            )
-            .group_by("pane", *keys)
-            .agg(
-                pl.col("repeat").cast(pl.Int64).sum().alias("calls"),
-                pl.col("duration_ns").sum().alias("client_ns"),
-                pl.col("server_ns").sum(),
-                pl.col("servers").sum().cast(pl.Int64).alias("answers"),
-                pl.len().cast(pl.Int64).alias("spans"),
-                pl.col("gap_ns").sum(),
-                pl.col("gap_log").sum(),
-                pl.col("gap_log").pow(2).sum().alias("gap_log2"),
-                pl.col("start_ns").min().alias("first_ns"),
-                (pl.col("start_ns") + pl.col("duration_ns")).max().alias("last_ns"),
-            )
-        )
+        calls = spans[_NEEDED].filter(_CALLS)
+        return calls.with_columns(_GAP).with_columns(_GAP_LOG).group_by(_KEYS).agg(_MEASURES)
+
+
+_CALLEE = pl.coalesce("callee", "peer", "system")
+_CALLS = pl.col("outgoing") & _CALLEE.is_not_null()
+_NEEDED = [
+    *("service", "environment", "entry_label", "callee", "peer", "system", "category", "label"),
+    *("callee_label", "failed", "http_status", "rpc_status", "status", "error_type", "outgoing"),
+    *("repeat", "start_ns", "duration_ns", "entry_start_ns", "entry_duration_ns"),
+    *("server_ns", "servers"),
+]
+
+
+def _gap() -> pl.Expr:
+    start = pl.col("start_ns")
+    end = start + pl.col("duration_ns")
+    closed = pl.col("entry_start_ns") + pl.col("entry_duration_ns")
+    waited = pl.min_horizontal(end, closed) - start
+    return (waited - pl.col("server_ns").fill_null(0)).clip(lower_bound=0).alias("gap_ns")
+
+
+_GAP, _GAP_LOG = _gap(), fixed_log(pl.col("gap_ns")).alias("gap_log")
+_KEYS = (
+    pane(pl.col("start_ns"), Edges.pane_seconds),
+    pl.col("service").alias("caller"),
+    *("environment", "entry_label"),
+    _CALLEE.alias("callee"),
+    pl.col("callee").is_not_null().alias("instrumented"),
+    *("category", "label"),
+    pl.coalesce("callee_label", "label").alias("operation"),
+    "failed",
+    unavailable(),
+    pl.when(unanswered()).then("error_type").alias("error_type"),
+    duration_bin(pl.col("duration_ns")).alias("bin"),
+)
+_MEASURES = (
+    pl.col("repeat").cast(pl.Int64).sum().alias("calls"),
+    pl.col("duration_ns").sum().alias("client_ns"),
+    pl.col("server_ns").sum(),
+    pl.col("servers").sum().cast(pl.Int64).alias("answers"),
+    pl.len().cast(pl.Int64).alias("spans"),
+    pl.col("gap_ns").sum(),
+    pl.col("gap_log").sum(),
+    pl.col("gap_log").pow(2).sum().alias("gap_log2"),
+    pl.col("start_ns").min().alias("first_ns"),
+    (pl.col("start_ns") + pl.col("duration_ns")).max().alias("last_ns"),
+)
 
 
 TABLE: FactsTable = Edges()

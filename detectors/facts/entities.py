@@ -9,10 +9,12 @@ first time, whether another had served it before, and whether it read for it the
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterator
 
+import numpy as np
 import polars as pl
 
+from detectors.kit.alike import alike
 from detectors.kit.bins import pane
 from detectors.kit.contract import (
     Life,
@@ -24,8 +26,9 @@ from detectors.kit.contract import (
     total,
     worst,
 )
-from detectors.kit.merge import schema, settle_worst
-from detectors.kit.sampling import LEVEL, at_level, in_sample
+from detectors.kit.forest import Mask
+from detectors.kit.merge import none
+from detectors.kit.sampling import LEVEL, at_level, in_sample, mix
 from detectors.kit.texts import code
 from detectors.kit.traits import Trait, has
 from detectors.kit.work import answered, refused
@@ -88,162 +91,165 @@ class Entities:
         worst("exemplars", _FIELDS, "the earliest that failed, or that read", "label"),
     )
 
-    def observe(self, spans: pl.LazyFrame, level: int = 0) -> pl.LazyFrame:
-        """Rows of requests, then of reads, both per identity of the entry."""
-        return spans.select(*_NEEDED).map_batches(
-            partial(self._of_spans, level=level),
-            schema=schema(self),
-            validate_output_schema=False,
-        )
+    def observe(self, spans: pl.DataFrame, level: int = 0) -> pl.DataFrame:
+        """Rows of requests, then of reads, both per identity of the entry.
 
-    def _of_spans(self, spans: pl.DataFrame, level: int) -> pl.DataFrame:
+        Not grouped: most rows have a key of their own, and the engine groups those that do not.
+        """
         entries = _served(spans, level)
-        theirs = spans.lazy()
-        if level:
-            theirs = theirs.filter(pl.col("entry").is_in(entries["entry"].implode()))
-        identified = _identified(entries.lazy(), theirs)
-        identified = identified.filter(in_sample(pl.col("entity"), level)).collect().lazy()
-        requests = identified.with_columns(
-            *(pl.lit(None, dtype=pl.UInt64).alias(c) for c in _READ),
-            pl.when("refused").then("entry_duration_ns").otherwise(0).alias("spent_ns"),
-            pl.when("refused").then(_whole_entry()).alias("exemplar"),
-        )
-        reads = (
-            _reads(theirs)
-            .join(identified.filter("answered"), on="entry", how="inner")
-            .with_columns(_read_of_entry().alias("exemplar"))
-        )
-        both = pl.concat([self._rows(requests), self._rows(reads)])
-        named = [c.name for c in self.columns]
-        found = both.with_columns(at_level(level)).select("pane", *named).collect()
-        return settle_worst(found, self.columns[-1])
-
-    def _rows(self, entries: pl.LazyFrame) -> pl.LazyFrame:
-        """A row per group, with all its exemplars: few groups have more than one."""
-        keys = [c.name for c in self.columns if c.merge == "key"]
-        counts = ("ok", "failed", "broken", "cached", "created")
-        return (
-            entries.with_columns(*_measures())
-            .group_by("pane", *keys)
-            .agg(
-                pl.len().cast(pl.Int64).alias("requests"),
-                *(pl.col(f"_{c}").sum().cast(pl.Int64).alias(c) for c in counts),
-                pl.col("spent_ns").sum(),
-                *(pl.col(c).min() for c in _LEAST),
-                *(pl.col(c).max() for c in _MOST),
-                pl.col("exemplar").drop_nulls().alias("exemplars"),
-            )
-        )
-
-
-_LEAST = ("first_ns", "first_ok_ns", "first_done_ns", "first_failed_ns", "created_ns")
-_MOST = ("last_ns", "last_ok_ns", "last_failed_ns", "written_ns")
-
-
-def _measures() -> list[pl.Expr]:
-    """What is added up of each entry, before grouping: a filter within groups costs far more."""
-    ok, failed = pl.col("answered"), pl.col("refused")
-    creating, writing = ok & pl.col("creating"), ok & pl.col("writing")
-    start = pl.col("entry_start_ns")
-    end = start + pl.col("entry_duration_ns")
-    return [
-        pane(start, Entities.pane_seconds),
-        ok.alias("_ok"),
-        failed.alias("_failed"),
-        (failed & pl.col("broken")).alias("_broken"),
-        pl.col("cached").alias("_cached"),
-        creating.alias("_created"),
-        start.alias("first_ns"),
-        start.alias("last_ns"),
-        pl.when(ok).then(start).alias("first_ok_ns"),
-        pl.when(ok).then(start).alias("last_ok_ns"),
-        pl.when(ok).then(end).alias("first_done_ns"),
-        pl.when(failed).then(start).alias("first_failed_ns"),
-        pl.when(failed).then(start).alias("last_failed_ns"),
-        pl.when(creating).then(end).alias("created_ns"),
-        pl.when(writing).then(end).alias("written_ns"),
-    ]
+        known = list(_identified(entries, spans, level)) if entries.height else []
+        if not known:
+            return none(self)
+        reads = _reads(spans, known)
+        requests = [those.select(_REQUEST) for those in known]
+        asked = [_joined(reads, those).select(_ASKED) for those in known]
+        return pl.concat([*requests, *asked]).with_columns(at_level(level))
 
 
 def _served(spans: pl.DataFrame, level: int) -> pl.DataFrame:
     """SERVER entries of known instances, but those that are surely not in the sample."""
-    serving = pl.col("is_entry") & (pl.col("kind") == "server") & pl.col("instance").is_not_null()
-    known = pl.col("_actor").is_not_null() | pl.col("_path").is_not_null()
-    kept = pl.any_horizontal(
-        in_sample(pl.col(c), level).fill_null(value=False) for c in ("_actor", "_path")
-    )
-    return (
-        spans.lazy()
-        .filter(serving & ~has(Trait.HEALTH))
-        .select(
-            "entry",
-            *_WHO,
-            "entry_label",
-            *_SPAN_KEYS,
-            pl.col("actor").alias("_actor"),
-            pl.col("entity").alias("_path"),
-            answered(),
-            refused(),
-            (pl.col("http_status").fill_null(500) >= 500).alias("broken"),
-            pl.col("operation").is_in(_CREATING).fill_null(value=False).alias("creating"),
-            pl.col("operation").is_in(_WRITING).fill_null(value=False).alias("writing"),
-        )
-        .filter(kept | ~known)
-        .collect()
-    )
+    entries = spans[_SERVED_NEEDS].filter(_SERVED).with_columns(_ENDED)
+    if not level:
+        return entries
+    kept = (in_sample(pl.col(c), level).fill_null(value=False) for c in ("actor", "path"))
+    return entries.filter(pl.any_horizontal(*kept, _BARE))
 
 
-def _identified(entries: pl.LazyFrame, spans: pl.LazyFrame) -> pl.LazyFrame:
+_SERVED_NEEDS = [
+    *("entry", *_WHO, "entry_label", *_SPAN_KEYS, "actor", "entity", "is_entry", "kind", "traits"),
+    *("http_status", "rpc_status", "status", "operation"),
+]
+_SERVED = (
+    pl.col("is_entry")
+    & (pl.col("kind") == "server")
+    & pl.col("instance").is_not_null()
+    & ~has(Trait.HEALTH)
+)
+_ENDED = (
+    pl.col("entity").alias("path"),
+    answered(),
+    refused(),
+    (pl.col("http_status").fill_null(500) >= 500).alias("broken"),
+    pl.col("operation").is_in(_CREATING).fill_null(value=False).alias("creating"),
+    pl.col("operation").is_in(_WRITING).fill_null(value=False).alias("writing"),
+)
+_BARE = pl.col("actor").is_null() & pl.col("path").is_null()
+
+
+def _identified(entries: pl.DataFrame, spans: pl.DataFrame, level: int) -> Iterator[pl.DataFrame]:
     """Entries once for each identity that they have: a cache key where there is nothing else."""
+    commands = spans[_COMMAND_NEEDS].filter(_COMMAND)
+    cached = _flags(spans, commands.filter(_READS_ONE)["entry"])
+    entries = entries.with_columns(cached=pl.Series(cached[entries["entry"]]))
+    for identity in IDENTITIES:
+        those = _keyed(entries, commands) if identity == "key" else entries
+        known = those[identity].is_not_null()
+        if level:
+            known &= those.select(in_sample(pl.col(identity), level)).to_series()
+        if known.any():
+            told = pl.lit(identity, dtype=Identity).alias("identity")
+            yield those.filter(known).with_columns(told, pl.col(identity).alias("entity"))
+
+
+_COMMAND_NEEDS = ["entry", "entry_kind", "category", "key", "traits"]
+_COMMAND = (pl.col("entry_kind") == "server") & (pl.col("category") == "cache")
+_READS_ONE = has(Trait.SINGLE_KEY) & has(Trait.READ)
+
+
+def _keyed(entries: pl.DataFrame, commands: pl.DataFrame) -> pl.DataFrame:
+    """Entries of which nothing is known but the one key that all of their cache commands have."""
+    bare = entries.filter(_BARE)
+    theirs = commands.filter(pl.col("entry").is_in(bare["entry"].implode()))
     key = pl.col("key")
-    one_key = (key.min() == key.max()) & (key.null_count() == 0)
-    under = (
-        spans.filter((pl.col("entry_kind") == "server") & (pl.col("category") == "cache"))
-        .group_by("entry")
-        .agg(
-            (has(Trait.SINGLE_KEY) & has(Trait.READ)).any().alias("cached"),
-            pl.when(one_key).then(key.first()).alias("_key"),
-        )
-    )
-    bare = pl.col("_actor").is_null() & pl.col("_path").is_null()
-    keyed = entries.join(under, on="entry", how="left").with_columns(
-        pl.col("cached").fill_null(value=False), pl.when(bare).then("_key").alias("_key")
-    )
-    return pl.concat(
-        keyed.filter(pl.col(f"_{identity}").is_not_null()).with_columns(
-            pl.lit(identity, dtype=Identity).alias("identity"),
-            pl.col(f"_{identity}").alias("entity"),
-        )
-        for identity in IDENTITIES
-    )
+    one = (key.min() == key.max()) & (key.null_count() == 0)
+    keys = theirs.group_by("entry").agg(pl.when(one).then(key.first()).alias("key"))
+    return bare.join(keys, on="entry")
 
 
-def _reads(spans: pl.LazyFrame) -> pl.LazyFrame:
-    """What entries read from their backends: a row per entry and kind of read."""
-    asking = pl.col("kind").is_in(["client", "internal"]) & ~pl.col("is_entry")
-    kind = pl.col("work")
-    reading = (kind == "query") | (
-        (kind == "call") & (has(Trait.READ) | (pl.col("category") == "rpc"))
+def _flags(spans: pl.DataFrame, entries: pl.Series) -> Mask:
+    """Of all entries in the frame, by their number: whether they are among these."""
+    flags = np.zeros(int(spans["entry"].max()) + 1, np.bool_)  # type: ignore[arg-type]
+    flags[entries.to_numpy()] = True
+    return flags
+
+
+def _reads(spans: pl.DataFrame, known: list[pl.DataFrame]) -> pl.DataFrame:
+    """What answered entries read from their backends: a row per entry and kind of read."""
+    asking = pl.concat([those.filter("answered")["entry"] for those in known])
+    theirs = pl.Series(_flags(spans, asking)[spans["entry"]])
+    reading = spans[_READ_NEEDS].select(_READING).to_series()
+    reads = spans[_READ_NEEDS].filter(theirs & reading).with_columns(_SHAPE)
+    several = pl.Series(alike(reads.select(_KIND_OF_READ).to_series()))
+    grouped = reads.filter(several).group_by("entry", "shape").agg(_SUMMED)
+    return pl.concat([reads.filter(~several).select("entry", "shape", *_ALONE), grouped])
+
+
+_READ_NEEDS = [
+    *("entry", "entry_kind", "is_entry", "kind", "category", "work", "traits", "shape", "label"),
+    *("operation", "target", "predicate", "start_ns", "duration_ns"),
+]
+_READING = (
+    (pl.col("entry_kind") == "server")
+    & pl.col("kind").is_in(["client", "internal"])
+    & ~pl.col("is_entry")
+    & (
+        (pl.col("work") == "query")
+        | ((pl.col("work") == "call") & (has(Trait.READ) | (pl.col("category") == "rpc")))
     )
-    return (
-        spans.filter((pl.col("entry_kind") == "server") & asking)
-        .filter(reading)
-        .group_by("entry", pl.coalesce("shape", "label").alias("shape"))
-        .agg(
-            pl.col("operation").min().alias("read_operation"),
-            pl.col("target").min(),
-            pl.col("predicate").min(),
-            pl.col("duration_ns").sum().alias("spent_ns"),
-            pl.col("start_ns").min().alias("_read_start"),
-            pl.col("label").min().alias("_read_label"),
-            pl.len().cast(pl.Int64).alias("_n"),
-        )
-    )
+)
+_SHAPE = pl.coalesce("shape", "label").alias("shape")
+_KIND_OF_READ = mix(pl.col("entry").cast(pl.UInt64), pl.col("shape"))
+_ALONE = (
+    pl.col("operation").alias("read_operation"),
+    *("target", "predicate"),
+    pl.col("duration_ns").alias("spent_ns"),
+    pl.col("start_ns").alias("read_ns"),
+    pl.col("label").alias("read_label"),
+    pl.lit(1, dtype=pl.Int64).alias("n"),
+)
+_SUMMED = (
+    pl.col("operation").min().alias("read_operation"),
+    pl.col("target", "predicate").min(),
+    pl.col("duration_ns").sum().alias("spent_ns"),
+    pl.col("start_ns").min().alias("read_ns"),
+    pl.col("label").min().alias("read_label"),
+    pl.len().cast(pl.Int64).alias("n"),
+)
+"""As `_ALONE`, of several reads of one kind in one entry."""
+
+
+def _joined(reads: pl.DataFrame, entries: pl.DataFrame) -> pl.DataFrame:
+    """The reads of those of the entries that answered, with what is known of these."""
+    answered = entries.filter("answered").drop(*reads.columns[1:], strict=False)
+    return reads.join(answered, on="entry")
+
+
+def _measures() -> Iterator[pl.Expr]:
+    """What is added up of each entry."""
+    ok, failed = pl.col("answered"), pl.col("refused")
+    creating, writing = ok & pl.col("creating"), ok & pl.col("writing")
+    start = pl.col("entry_start_ns")
+    end = start + pl.col("entry_duration_ns")
+    yield pl.lit(1, dtype=pl.Int64).alias("requests")
+    yield ok.alias("ok")
+    yield failed.alias("failed")
+    yield (failed & pl.col("broken")).alias("broken")
+    yield pl.col("cached")
+    yield creating.alias("created")
+    yield start.alias("first_ns")
+    yield start.alias("last_ns")
+    yield pl.when(ok).then(start).alias("first_ok_ns")
+    yield pl.when(ok).then(end).alias("first_done_ns")
+    yield pl.when(ok).then(start).alias("last_ok_ns")
+    yield pl.when(failed).then(start).alias("first_failed_ns")
+    yield pl.when(failed).then(start).alias("last_failed_ns")
+    yield pl.when(creating).then(end).alias("created_ns")
+    yield pl.when(writing).then(end).alias("written_ns")
 
 
 def _exemplar(first: pl.Expr, last: pl.Expr, n: pl.Expr, label: pl.Expr) -> pl.Expr:
-    """A struct that ranks earlier entries first."""
-    return pl.struct(
+    """A list of one struct that ranks earlier entries first."""
+    struct = pl.struct(
         (-pl.col("entry_start_ns")).alias("score"),
         *_SPAN_KEYS,
         first.alias("first_ns"),
@@ -251,6 +257,7 @@ def _exemplar(first: pl.Expr, last: pl.Expr, n: pl.Expr, label: pl.Expr) -> pl.E
         n.alias("n"),
         label.alias("label"),
     )
+    return pl.concat_list(struct).alias("exemplars")
 
 
 def _whole_entry() -> pl.Expr:
@@ -260,16 +267,23 @@ def _whole_entry() -> pl.Expr:
 
 
 def _read_of_entry() -> pl.Expr:
-    start = pl.col("_read_start")
+    start = pl.col("read_ns")
     end = start + pl.col("spent_ns")
-    return _exemplar(start, end, pl.col("_n"), pl.col("_read_label"))
+    return _exemplar(start, end, pl.col("n"), pl.col("read_label"))
 
 
-_NEEDED = (
-    *(*_WHO, *_SPAN_KEYS, "entry", "entry_label", "entry_kind", "is_entry", "kind", "category"),
-    *("traits", "actor", "entity", "key", "http_status", "rpc_status", "status", "operation"),
-    *("work", "shape", "label", "target", "predicate", "start_ns", "duration_ns"),
+_ENTRY: tuple[pl.Expr | str, ...] = (
+    pane(pl.col("entry_start_ns"), Entities.pane_seconds),
+    *(*_WHO, "identity", "entity", "entry_label"),
+    *_measures(),
 )
+_REQUEST = (
+    *_ENTRY,
+    *(pl.lit(None, dtype=pl.UInt64).alias(c) for c in _READ),
+    pl.when("refused").then("entry_duration_ns").otherwise(0).alias("spent_ns"),
+    pl.when("refused").then(_whole_entry()).alias("exemplars"),
+)
+_ASKED = (*_ENTRY, *_READ, "spent_ns", _read_of_entry())
 
 
 TABLE: SampledTable = Entities()

@@ -32,36 +32,41 @@ class Entries:
         most("last_ns", "latest start"),
     )
 
-    def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
+    def observe(self, spans: pl.DataFrame) -> pl.DataFrame:
         """A row per group of entries; spans whose entry is missing are not entries."""
-        status = pl.col("http_status").fill_null(0)
-        outcome = (
-            pl.when((pl.col("status") == "error") | (status >= 500))
-            .then(pl.lit("error"))
-            .when(status >= 400)
-            .then(pl.lit("client_error"))
-            .otherwise(pl.lit("ok"))
-            .cast(Outcome)
-        )
-        return (
-            spans.filter("is_entry")
-            .group_by(
-                pane(pl.col("start_ns"), self.pane_seconds),
-                "service",
-                "environment",
-                "version",
-                "entry_label",
-                "entry_kind",
-                outcome.alias("outcome"),
-                duration_bin(pl.col("duration_ns")).alias("bin"),
-            )
-            .agg(
-                pl.len().cast(pl.Int64).alias("entries"),
-                pl.col("duration_ns").sum(),
-                pl.col("start_ns").min().alias("first_ns"),
-                pl.col("start_ns").max().alias("last_ns"),
-            )
-        )
+        return spans[_NEEDED].filter("is_entry").group_by(_KEYS).agg(_MEASURES)
+
+
+_NEEDED = [
+    *("service", "environment", "version", "entry_label", "entry_kind", "is_entry"),
+    *("status", "http_status", "start_ns", "duration_ns"),
+]
+
+
+def _outcome() -> pl.Expr:
+    status = pl.col("http_status").fill_null(0)
+    return (
+        pl.when((pl.col("status") == "error") | (status >= 500))
+        .then(pl.lit("error", Outcome))
+        .when(status >= 400)
+        .then(pl.lit("client_error", Outcome))
+        .otherwise(pl.lit("ok", Outcome))
+        .alias("outcome")
+    )
+
+
+_KEYS = (
+    pane(pl.col("start_ns"), Entries.pane_seconds),
+    *("service", "environment", "version", "entry_label", "entry_kind"),
+    _outcome(),
+    duration_bin(pl.col("duration_ns")).alias("bin"),
+)
+_MEASURES = (
+    pl.len().cast(pl.Int64).alias("entries"),
+    pl.col("duration_ns").sum(),
+    pl.col("start_ns").min().alias("first_ns"),
+    pl.col("start_ns").max().alias("last_ns"),
+)
 
 
 TABLE: FactsTable = Entries()

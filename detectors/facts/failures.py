@@ -8,7 +8,7 @@ from detectors.kit.bins import fine_bin, pane
 from detectors.kit.columns import Category
 from detectors.kit.contract import FactsTable, key, least, most, total, worst
 from detectors.kit.exemplars import worst_of
-from detectors.kit.merge import schema
+from detectors.kit.merge import none
 from detectors.kit.work import unanswered, unavailable
 
 LONG_NS = 5_000_000_000
@@ -72,18 +72,14 @@ class Failures:
         ),
     )
 
-    def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
+    def observe(self, spans: pl.DataFrame) -> pl.DataFrame:
         """A row per kind of trouble; nothing where all is well."""
         troubled = pl.col("failed") | (pl.col("duration_ns") >= LONG_NS)
-        return (
-            spans.filter(pl.col("outgoing") & troubled)
-            .select(*_NEEDED)
-            .map_batches(self._rows, schema=schema(self), validate_output_schema=False)
-        )
+        return self._rows(spans.select(*_NEEDED, "outgoing").filter(pl.col("outgoing") & troubled))
 
     def _rows(self, spans: pl.DataFrame) -> pl.DataFrame:
         if not spans.height:
-            return pl.DataFrame(schema=schema(self))
+            return none(self)
         by = ["pane", *(c.name for c in self.columns if c.merge == "key")]
         end = pl.col("start_ns") + pl.col("duration_ns")
         heard_none = unanswered()

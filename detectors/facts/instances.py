@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from detectors.kit.bins import pane
+from detectors.kit.bins import count, pane
 from detectors.kit.contract import FactsTable, Life, key, least, most, total
 from detectors.kit.work import answered, refused
 
@@ -34,23 +34,29 @@ class Instances:
         most("last_ns", "latest start"),
     )
 
-    def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
+    def observe(self, spans: pl.DataFrame) -> pl.DataFrame:
         """A row per group of SERVER entries."""
-        keys = [c.name for c in self.columns if c.merge == "key"]
-        start = pl.col("start_ns")
-        return (
-            spans.filter(pl.col("is_entry") & (pl.col("kind") == "server"))
-            .group_by(pane(start, self.pane_seconds), *keys)
-            .agg(
-                pl.len().cast(pl.Int64).alias("requests"),
-                answered().sum().cast(pl.Int64).alias("ok"),
-                refused().sum().cast(pl.Int64).alias("failed"),
-                pl.col("actor").is_not_null().sum().cast(pl.Int64).alias("actors"),
-                pl.col("entity").is_not_null().sum().cast(pl.Int64).alias("entities"),
-                start.min().alias("first_ns"),
-                start.max().alias("last_ns"),
-            )
-        )
+        return spans[_NEEDED].filter(_SERVES).group_by(_KEYS).agg(_MEASURES)
+
+
+_SERVES = pl.col("is_entry") & (pl.col("kind") == "server")
+_NEEDED = [
+    *("service", "environment", "version", "instance", "entry_label", "is_entry", "kind"),
+    *("actor", "entity", "start_ns", "status", "http_status", "rpc_status"),
+]
+_KEYS: tuple[pl.Expr | str, ...] = (
+    pane(pl.col("start_ns"), Instances.pane_seconds),
+    *(c.name for c in Instances.columns if c.merge == "key"),
+)
+_MEASURES = (
+    pl.len().cast(pl.Int64).alias("requests"),
+    count(answered()).alias("ok"),
+    count(refused()).alias("failed"),
+    count(pl.col("actor").is_not_null()).alias("actors"),
+    count(pl.col("entity").is_not_null()).alias("entities"),
+    pl.col("start_ns").min().alias("first_ns"),
+    pl.col("start_ns").max().alias("last_ns"),
+)
 
 
 TABLE: FactsTable = Instances()

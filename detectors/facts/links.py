@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import polars as pl
 
-from detectors.kit.aside import reads
-from detectors.kit.bins import duration_bin, pane
+from detectors.kit.bins import count, duration_bin, pane
 from detectors.kit.columns import Kind
-from detectors.kit.contract import FactsTable, key, least, most, total, worst
+from detectors.kit.contract import FactsTable, fields_of, key, least, most, total, worst
+from detectors.kit.loads import loads
 from detectors.kit.merge import worst_few
 from detectors.kit.sampling import first_of
 from detectors.kit.traits import Trait, has
@@ -82,90 +82,91 @@ class Links:
         ),
     )
 
-    def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
+    def observe(self, spans: pl.DataFrame) -> pl.DataFrame:
         """A row per group."""
-        loads = _described(reads(spans), self.pane_seconds)
-        keys = ["pane", *(c.name for c in self.columns if c.merge == "key")]
-        exemplar = list(self.columns[-1].dtype.inner.to_schema())  # type: ignore[union-attr]
-        grouped = loads.group_by(keys).agg(*_COUNTS, worst_few(exemplar, *_TIES).alias("exemplars"))
-        own = _own(spans, self.pane_seconds)
-        names = ["pane", *(c.name for c in self.columns)]
-        parts = pl.concat([grouped, own], how="diagonal")
-        return parts.with_columns(
-            pl.col(c.name).fill_null(0) for c in self.columns if c.merge == "sum"
-        ).select(names)
+        found = loads(spans, _NEEDED).with_columns(_DESCRIBED)
+        reads = found.group_by(_KEYS).agg(*_COUNTS, _EXEMPLARS)
+        parts = pl.concat([reads, _own(spans)], how="diagonal")
+        return parts.with_columns(_UNCOUNTED)
 
 
-def _described(loads: pl.LazyFrame, pane_seconds: int) -> pl.LazyFrame:
-    """Reads with what a row of the table is grouped by and counts; `once` per entry and shape."""
-    form = pl.sum_horizontal(
-        *(pl.when(has(t)).then(int(t)).otherwise(0).cast(pl.UInt32) for t in _FORMS)
-    )
-    return loads.with_columns(
-        pane(pl.col("entry_start_ns"), pane_seconds),
-        form.alias("form"),
-        duration_bin(pl.col("duration_ns")).alias("bin"),
-        first_of("entry", "shape").alias("once"),
-        first_of("trace", "entry_label", "shape").alias("once_a_trace"),
-        pl.col("start_ns").alias("first_ns"),
-        (pl.col("start_ns") + pl.col("duration_ns")).alias("last_ns"),
-        pl.col("duration_ns").alias("score"),
-        pl.concat_list("span_id").alias("span_ids"),
-    )
+_NEEDED = (
+    *("service", "environment", "entry_label", "entry_kind", "system", "operation", "target"),
+    *("predicate", "label", "code_file", "code_line", "trace", "trace_hi", "trace_lo", "entry"),
+    *("entry_start_ns", "entry_duration_ns", "entry_ok", "start_ns", "duration_ns", "span_id"),
+    *("traits", "lookups", "value_writes", "looked", "filled", "expiry"),
+    *("lookup_key", "lookup_hit"),
+)
 
 
-def _count(condition: pl.Expr, name: str) -> pl.Expr:
-    return condition.sum().cast(pl.Int64).alias(name)
+def _form() -> pl.Expr:
+    bits = (pl.when(has(t)).then(int(t)).otherwise(0).cast(pl.UInt32) for t in _FORMS)
+    return pl.sum_horizontal(*bits).alias("form")
 
 
+_DESCRIBED = (
+    pane(pl.col("entry_start_ns"), Links.pane_seconds),
+    _form(),
+    duration_bin(pl.col("duration_ns")).alias("bin"),
+    first_of("entry", "shape").alias("once"),
+    first_of("trace", "entry_label", "shape").alias("once_a_trace"),
+    pl.col("start_ns").alias("first_ns"),
+    (pl.col("start_ns") + pl.col("duration_ns")).alias("last_ns"),
+    pl.col("duration_ns").alias("score"),
+    pl.concat_list("span_id").alias("span_ids"),
+)
+"""What reads are grouped by and counted; `once` per entry and shape."""
+_KEYS = ("pane", *(c.name for c in Links.columns if c.merge == "key"))
 _TIES = ("trace_hi", "trace_lo", "entry_span", "first_ns", "span_id")
 """What decides between executions of one duration, in the order of the exemplars' fields."""
+_EXEMPLARS = worst_few(fields_of(Links.columns[-1]), *_TIES).alias("exemplars")
 _ONCE = pl.col("once")
 _LOOKED = _ONCE & (pl.col("lookups") > 0)
 _COUNTS = (
-    _count(_ONCE, "entries"),
-    _count(_ONCE & pl.col("entry_ok"), "ok"),
-    _count(_LOOKED, "looked"),
+    count(_ONCE).alias("entries"),
+    count(_ONCE & pl.col("entry_ok")).alias("ok"),
+    count(_LOOKED).alias("looked"),
     pl.when(_LOOKED).then("value_writes").sum().alias("value_writes"),
-    _count(pl.col("once_a_trace"), "traces"),
+    count(pl.col("once_a_trace")).alias("traces"),
     pl.len().cast(pl.Int64).alias("executions"),
-    _count(pl.col("looked"), "behind"),
-    _count(pl.col("filled"), "filled"),
-    _count(pl.col("expiry") == "none", "lasting"),
-    _count(pl.col("expiry") == "unknown", "unknown_expiry"),
-    _count(pl.col("lookup_key").is_not_null(), "keyed"),
-    _count(~pl.col("lookup_hit"), "missed"),
-    _count(pl.col("lookup_hit"), "found"),
+    count(pl.col("looked")).alias("behind"),
+    count(pl.col("filled")),
+    count(pl.col("expiry") == "none").alias("lasting"),
+    count(pl.col("expiry") == "unknown").alias("unknown_expiry"),
+    count(pl.col("lookup_key").is_not_null()).alias("keyed"),
+    count(~pl.col("lookup_hit")).alias("missed"),
+    count(pl.col("lookup_hit")).alias("found"),
     pl.col("duration_ns").sum(),
     pl.when(_ONCE).then("entry_duration_ns").sum().alias("entry_ns"),
     pl.col("first_ns").min(),
     pl.col("last_ns").max(),
 )
+_UNCOUNTED = tuple(pl.col(c.name).fill_null(0) for c in Links.columns if c.merge == "sum")
 
 
-def _own(spans: pl.LazyFrame, pane_seconds: int) -> pl.LazyFrame:
+def _own(spans: pl.DataFrame) -> pl.DataFrame:
     """The operations' own rows."""
-    looked = pl.col("lookups") > 0
-    return (
-        spans.filter("is_entry")
-        .group_by(
-            pane(pl.col("start_ns"), pane_seconds),
-            "service",
-            "environment",
-            "entry_label",
-            "entry_kind",
-        )
-        .agg(
-            pl.len().cast(pl.Int64).alias("entries"),
-            _count(pl.col("entry_ok"), "ok"),
-            _count(looked, "looked"),
-            pl.when(looked).then("value_writes").sum().alias("value_writes"),
-            pl.col("fills").sum(),
-            pl.col("evictions").sum(),
-            pl.col("start_ns").min().alias("first_ns"),
-            pl.col("start_ns").max().alias("last_ns"),
-        )
-    )
+    return spans[_OWN_NEEDS].filter("is_entry").group_by(_OWN_KEYS).agg(_OWN_COUNTS)
+
+
+_OWN_NEEDS = [
+    *("is_entry", "service", "environment", "entry_label", "entry_kind", "start_ns", "entry_ok"),
+    *("lookups", "value_writes", "fills", "evictions"),
+]
+_OWN_KEYS = (
+    pane(pl.col("start_ns"), Links.pane_seconds),
+    *("service", "environment", "entry_label", "entry_kind"),
+)
+_OWN_COUNTS = (
+    pl.len().cast(pl.Int64).alias("entries"),
+    count(pl.col("entry_ok")).alias("ok"),
+    count(pl.col("lookups") > 0).alias("looked"),
+    pl.when(pl.col("lookups") > 0).then("value_writes").sum().alias("value_writes"),
+    pl.col("fills").sum(),
+    pl.col("evictions").sum(),
+    pl.col("start_ns").min().alias("first_ns"),
+    pl.col("start_ns").max().alias("last_ns"),
+)
 
 
 TABLE: FactsTable = Links()

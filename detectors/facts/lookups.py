@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import polars as pl
 
-from detectors.kit.aside import commands
-from detectors.kit.bins import pane
+from detectors.kit.bins import count, pane
 from detectors.kit.contract import FactsTable, key, most, total
-from detectors.kit.traits import Trait, has
+from detectors.kit.traits import Trait, has, has_any
 
 ROLES = ("read", "fill", "evict", "other")
 Role = pl.Enum(ROLES)
@@ -36,37 +35,49 @@ class Lookups:
         most("last_ns", "latest end"),
     )
 
-    def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
+    def observe(self, spans: pl.DataFrame) -> pl.DataFrame:
         """A row per group of cache commands."""
-        role = (
-            pl.when(has(Trait.FILL))
-            .then(pl.lit("fill"))
-            .when(has(Trait.READ))
-            .then(pl.lit("read"))
-            .when(has(Trait.EVICT))
-            .then(pl.lit("evict"))
-            .otherwise(pl.lit("other"))
-            .cast(Role)
-            .alias("role")
-        )
-        return (
-            commands(spans)
-            .group_by(
-                pane(pl.col("start_ns"), self.pane_seconds),
-                "service",
-                "environment",
-                "entry_label",
-                "system",
-                pl.col("target").alias("cache"),
-                role,
-            )
-            .agg(
-                pl.len().cast(pl.Int64).alias("commands"),
-                pl.col("hit").sum().cast(pl.Int64).alias("hits"),
-                (~pl.col("hit")).sum().cast(pl.Int64).alias("misses"),
-                (pl.col("start_ns") + pl.col("duration_ns")).max().alias("last_ns"),
-            )
-        )
+        return spans[_NEEDED].filter(_COMMAND).group_by(_KEYS).agg(_MEASURES)
+
+
+_COMMAND = (
+    (pl.col("category") == "cache")
+    & has_any(Trait.READ | Trait.WRITE | Trait.FILL | Trait.EVICT)
+    & pl.col("entry_span").is_not_null()
+    & (pl.col("status") != "error")
+)
+"""Cache commands of entries that have a span, but those that failed."""
+_NEEDED = [
+    *("service", "environment", "entry_label", "entry_span", "system", "target", "category"),
+    *("traits", "status", "hit", "start_ns", "duration_ns"),
+]
+
+
+def _role() -> pl.Expr:
+    return (
+        pl.when(has(Trait.FILL))
+        .then(pl.lit("fill", Role))
+        .when(has(Trait.READ))
+        .then(pl.lit("read", Role))
+        .when(has(Trait.EVICT))
+        .then(pl.lit("evict", Role))
+        .otherwise(pl.lit("other", Role))
+        .alias("role")
+    )
+
+
+_KEYS = (
+    pane(pl.col("start_ns"), Lookups.pane_seconds),
+    *("service", "environment", "entry_label", "system"),
+    pl.col("target").alias("cache"),
+    _role(),
+)
+_MEASURES = (
+    pl.len().cast(pl.Int64).alias("commands"),
+    count(pl.col("hit")).alias("hits"),
+    count(~pl.col("hit")).alias("misses"),
+    (pl.col("start_ns") + pl.col("duration_ns")).max().alias("last_ns"),
+)
 
 
 TABLE: FactsTable = Lookups()

@@ -11,7 +11,7 @@ from detectors.kit.attempts import group
 from detectors.kit.bins import pane
 from detectors.kit.columns import Category
 from detectors.kit.contract import EXEMPLARS_KEPT, FactsTable, key, least, most, total, worst
-from detectors.kit.merge import schema
+from detectors.kit.merge import none
 from detectors.kit.origins import NEEDED, Climb, climb, in_trouble, pairs
 from detectors.kit.work import REFUSALS
 
@@ -73,16 +73,14 @@ class Origins:
         ),
     )
 
-    def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
+    def observe(self, spans: pl.DataFrame) -> pl.DataFrame:
         """A row per kind of pair; nothing where nothing fails."""
-        return spans.select(*_NEEDED).map_batches(
-            self._rows, schema=schema(self), validate_output_schema=False
-        )
+        return self._rows(spans[_NEEDED])
 
     def _rows(self, spans: pl.DataFrame) -> pl.DataFrame:
         spans = in_trouble(spans)
         if not spans.height:
-            return pl.DataFrame(schema=schema(self))
+            return none(self)
         climbed = climb(spans, spans.select(group())["group"].to_numpy())
         found = _identified(pairs(spans, climbed), spans)
         found = found.filter((pl.col("hops") > 0) | (pl.col("side") != "inside"))
@@ -103,10 +101,10 @@ class Origins:
         return summed.join(shown, on=by, how="left", nulls_equal=True).select("pane", *named)
 
 
-_NEEDED = (
+_NEEDED = [
     *(*NEEDED, "rpc_status", "category", "callee", "callee_label", "system", "peer", "error_type"),
     *("environment", "entry_label", "trace_hi", "trace_lo", "span_id"),
-)
+]
 
 
 def _identified(found: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import polars as pl
 
-from detectors.kit.aside import Told, reads
-from detectors.kit.bins import pane
+from detectors.kit.bins import count, pane
 from detectors.kit.contract import SampledTable, key, least, most, sampled, total
+from detectors.kit.loads import TELLING, Told, identified, loads
 from detectors.kit.sampling import LEVEL, at_level, first_of, in_sample
 
 
@@ -41,30 +41,34 @@ class Reads:
         LEVEL,
     )
 
-    def observe(self, spans: pl.LazyFrame, level: int = 0) -> pl.LazyFrame:
+    def observe(self, spans: pl.DataFrame, level: int = 0) -> pl.DataFrame:
         """A row per group of executions."""
-        keys = [c.name for c in self.columns if c.merge == "key" and c.name != "key"]
-        once = first_of("trace", "entry_label", "shape", "identity", "lookup_key")
-        return (
-            reads(spans)
-            .filter(in_sample(pl.col("identity"), level))
-            .with_columns(once.alias("once"))
-            .group_by(
-                pane(pl.col("entry_start_ns"), self.pane_seconds),
-                *keys,
-                pl.col("lookup_key").alias("key"),
-            )
-            .agg(
-                pl.len().cast(pl.Int64).alias("executions"),
-                pl.col("once").sum().cast(pl.Int64).alias("traces"),
-                pl.col("looked").sum().cast(pl.Int64).alias("behind"),
-                pl.col("filled").sum().cast(pl.Int64),
-                (~pl.col("lookup_hit")).sum().cast(pl.Int64).alias("missed"),
-                pl.col("start_ns").min().alias("first_ns"),
-                pl.col("start_ns").max().alias("last_ns"),
-            )
-            .with_columns(at_level(level))
-        )
+        found = identified(loads(spans, _NEEDED))
+        if level:
+            found = found.filter(in_sample(pl.col("identity"), level))
+        grouped = found.with_columns(_ONCE).group_by(_KEYS).agg(_MEASURES)
+        return grouped.with_columns(at_level(level))
+
+
+_NEEDED = (
+    *("service", "environment", "entry_label", "trace", "lookup_key", "lookup_hit", "looked"),
+    *("filled", "entry_start_ns", "start_ns", *TELLING),
+)
+_ONCE = first_of("trace", "entry_label", "shape", "identity", "lookup_key").alias("traces")
+_KEYS: tuple[pl.Expr | str, ...] = (
+    pane(pl.col("entry_start_ns"), Reads.pane_seconds),
+    *("service", "environment", "entry_label", "shape", "told", "identity"),
+    pl.col("lookup_key").alias("key"),
+)
+_MEASURES = (
+    pl.len().cast(pl.Int64).alias("executions"),
+    count(pl.col("traces")),
+    count(pl.col("looked")).alias("behind"),
+    count(pl.col("filled")),
+    count(~pl.col("lookup_hit")).alias("missed"),
+    pl.col("start_ns").min().alias("first_ns"),
+    pl.col("start_ns").max().alias("last_ns"),
+)
 
 
 TABLE: SampledTable = Reads()

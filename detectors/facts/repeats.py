@@ -18,7 +18,7 @@ import polars as pl
 from detectors.kit.bins import class_of, count_bin, pane
 from detectors.kit.columns import Kind
 from detectors.kit.contract import FactsTable, key, least, most, total, worst
-from detectors.kit.merge import schema
+from detectors.kit.merge import none
 from detectors.kit.sampling import mix
 from detectors.kit.traits import Trait, has
 from detectors.kit.work import Work
@@ -111,16 +111,14 @@ class Repeats:
         ),
     )
 
-    def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
+    def observe(self, spans: pl.DataFrame) -> pl.DataFrame:
         """A row per group of two or more; equal rows are added up by the engine."""
-        return spans.select(*_NEEDED).map_batches(
-            self._of_spans, schema=schema(self), validate_output_schema=False
-        )
+        return self._of_spans(spans[_NEEDED])
 
     def _of_spans(self, spans: pl.DataFrame) -> pl.DataFrame:
         several = _several(spans)
         if not len(several):
-            return pl.DataFrame(schema=schema(self))
+            return none(self)
         groups = _groups(_shaped(spans[several].lazy())).filter(pl.col("n") >= 2).collect()
         theirs = pl.col("entry").is_in(groups["entry"].unique().implode())
         around = spans.filter(theirs).lazy()
@@ -359,11 +357,11 @@ def _with_transaction(groups: pl.LazyFrame, spans: pl.LazyFrame) -> pl.LazyFrame
     return groups.join(borders, on="entry", how="left").with_columns(transaction)
 
 
-_NEEDED = (
+_NEEDED = [
     *_FIRST,
     *("row", "entry", "work", "shape", "repeat", "values", "failed", "callee", "callee_label"),
     *("start_ns", "duration_ns", "span_id", "traits", "self_ns", "is_entry", "category"),
-)
+]
 
 
 TABLE: FactsTable = Repeats()

@@ -7,7 +7,6 @@ import polars as pl
 from detectors.kit.bins import fixed_log, pane
 from detectors.kit.contract import FactsTable, key, least, most, total, worst
 from detectors.kit.exemplars import ROW, draw, worst_rows
-from detectors.kit.merge import schema
 from detectors.kit.segments import NEEDED, segments
 
 
@@ -59,11 +58,9 @@ class Segments:
         ),
     )
 
-    def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
+    def observe(self, spans: pl.DataFrame) -> pl.DataFrame:
         """A row per kind of segment."""
-        return spans.select(*dict.fromkeys((*_KEPT, *NEEDED))).map_batches(
-            self._rows, schema=schema(self), validate_output_schema=False
-        )
+        return self._rows(spans.select(*dict.fromkeys((*_KEPT, *NEEDED))))
 
     def _rows(self, spans: pl.DataFrame) -> pl.DataFrame:
         found = _with_call(segments(spans), spans)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from detectors.kit.bins import pane
+from detectors.kit.bins import count, pane
 from detectors.kit.columns import Category, Kind
 from detectors.kit.contract import FactsTable, key, least, most, total
 from detectors.kit.traits import Trait, has, has_any
@@ -39,37 +39,33 @@ class Sight:
         most("last_ns", "latest end"),
     )
 
-    def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
+    def observe(self, spans: pl.DataFrame) -> pl.DataFrame:
         """A row per group of spans."""
+        return spans.group_by(_KEYS).agg(_MEASURES)
 
-        def count(condition: pl.Expr, name: str) -> pl.Expr:
-            return condition.sum().cast(pl.Int64).alias(name)
 
-        steady = Trait.PING | Trait.CONTROL | Trait.DDL | Trait.HEALTH
-        entry_named = pl.col("route").is_not_null() | pl.col("path").is_not_null()
-        return spans.group_by(
-            pane(pl.col("start_ns"), self.pane_seconds),
-            "service",
-            "environment",
-            "category",
-            "kind",
-            "work",
-        ).agg(
-            pl.len().cast(pl.Int64).alias("spans"),
-            count(has_any(steady), "steady"),
-            count(pl.col("shape").is_not_null(), "shaped"),
-            count(pl.col("values").is_not_null(), "valued"),
-            count(pl.col("target").is_not_null(), "targeted"),
-            count(entry_named | has(Trait.PARAMETERS), "named"),
-            count(pl.col("parent_span_id").is_null(), "rooted"),
-            count(pl.col("entry_span").is_null(), "orphaned"),
-            count(pl.col("instance").is_not_null(), "instanced"),
-            count(pl.col("sample_ppm").fill_null(1_000_000) < 1_000_000, "sampled"),
-            count(pl.col("status") == "error", "failed"),
-            pl.col("sample_ppm").min().cast(pl.Int64),
-            pl.col("start_ns").min().alias("first_ns"),
-            (pl.col("start_ns") + pl.col("duration_ns")).max().alias("last_ns"),
-        )
+_STEADY = Trait.PING | Trait.CONTROL | Trait.DDL | Trait.HEALTH
+_NAMED = pl.col("route").is_not_null() | pl.col("path").is_not_null() | has(Trait.PARAMETERS)
+_KEYS = (
+    pane(pl.col("start_ns"), Sight.pane_seconds),
+    *("service", "environment", "category", "kind", "work"),
+)
+_MEASURES = (
+    pl.len().cast(pl.Int64).alias("spans"),
+    count(has_any(_STEADY)).alias("steady"),
+    count(pl.col("shape").is_not_null()).alias("shaped"),
+    count(pl.col("values").is_not_null()).alias("valued"),
+    count(pl.col("target").is_not_null()).alias("targeted"),
+    count(_NAMED).alias("named"),
+    count(pl.col("parent_span_id").is_null()).alias("rooted"),
+    count(pl.col("entry_span").is_null()).alias("orphaned"),
+    count(pl.col("instance").is_not_null()).alias("instanced"),
+    count(pl.col("sample_ppm") < 1_000_000).alias("sampled"),
+    count(pl.col("status") == "error").alias("failed"),
+    pl.col("sample_ppm").min().cast(pl.Int64),
+    pl.col("start_ns").min().alias("first_ns"),
+    (pl.col("start_ns") + pl.col("duration_ns")).max().alias("last_ns"),
+)
 
 
 TABLE: FactsTable = Sight()

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import polars as pl
 
-from detectors.kit.aside import Told, reads
 from detectors.kit.bins import pane
 from detectors.kit.contract import SampledTable, key, sampled, total
+from detectors.kit.loads import TELLING, Told, identified, loads
 from detectors.kit.sampling import LEVEL, at_level, in_sample
 from detectors.kit.traits import Trait, has
 
@@ -52,73 +52,79 @@ class Touches:
         LEVEL,
     )
 
-    def observe(self, spans: pl.LazyFrame, level: int = 0) -> pl.LazyFrame:
+    def observe(self, spans: pl.DataFrame, level: int = 0) -> pl.DataFrame:
         """A row per event."""
         events = pl.concat([_loads(spans), _looks(spans), _writes(spans)], how="diagonal")
-        return (
-            events.filter(in_sample(pl.col("thing"), level))
-            .with_columns(
-                pane(pl.col("at_ns"), self.pane_seconds),
-                pl.col("filled").fill_null(0),
-                at_level(level),
-            )
-            .select("pane", *(c.name for c in self.columns))
-        )
+        if level:
+            events = events.filter(in_sample(pl.col("thing"), level))
+        return events.with_columns(_PANE, _FILLED, at_level(level))
 
 
 _WHERE = ("service", "environment", "entry_label", "trace_hi", "trace_lo", "entry_span")
+_PANE = pane(pl.col("at_ns"), Touches.pane_seconds)
+_FILLED = pl.col("filled").fill_null(0)
 
 
-def _loads(spans: pl.LazyFrame) -> pl.LazyFrame:
+def _loads(spans: pl.DataFrame) -> pl.DataFrame:
     """Database reads after a cache read whose identity is known."""
-    known = pl.col("looked") & (pl.col("told") != "nothing")
-    return (
-        reads(spans)
-        .filter(known)
-        .select(
-            *_WHERE,
-            pl.coalesce("entry_entity", "identity").alias("thing"),
-            pl.lit("load", dtype=TouchKind).alias("kind"),
-            "target",
-            "shape",
-            "told",
-            "identity",
-            pl.col("start_ns").alias("at_ns"),
-            "span_id",
-            "duration_ns",
-            pl.col("filled").cast(pl.Int64),
-        )
-    )
+    found = loads(spans, _LOAD_NEEDS).filter("looked")
+    return identified(found).filter(pl.col("told") != "nothing").select(_LOAD)
 
 
-def _looks(spans: pl.LazyFrame) -> pl.LazyFrame:
+_LOAD_NEEDS = (
+    *(*_WHERE, *TELLING),
+    *("target", "start_ns", "span_id", "duration_ns", "looked", "filled"),
+)
+_LOAD = (
+    *_WHERE,
+    pl.coalesce("entry_entity", "identity").alias("thing"),
+    pl.lit("load", dtype=TouchKind).alias("kind"),
+    *("target", "shape", "told", "identity", "span_id", "duration_ns"),
+    pl.col("start_ns").alias("at_ns"),
+    pl.col("filled").cast(pl.Int64),
+)
+
+
+def _looks(spans: pl.DataFrame) -> pl.DataFrame:
     """Entries about a thing that read the cache."""
-    return spans.filter(
-        pl.col("is_entry") & pl.col("entity").is_not_null() & (pl.col("lookups") > 0)
-    ).select(
-        *_WHERE,
-        pl.col("entity").alias("thing"),
-        pl.lit("look", dtype=TouchKind).alias("kind"),
-        pl.col("start_ns").alias("at_ns"),
-        "span_id",
-        "duration_ns",
-    )
+    return spans[_LOOK_NEEDS].filter(_LOOKS).select(_LOOK)
 
 
-def _writes(spans: pl.LazyFrame) -> pl.LazyFrame:
+_LOOK_NEEDS = [*_WHERE, "is_entry", "entity", "lookups", "start_ns", "span_id", "duration_ns"]
+_LOOKS = pl.col("is_entry") & pl.col("entity").is_not_null() & (pl.col("lookups") > 0)
+_LOOK = (
+    *_WHERE,
+    pl.col("entity").alias("thing"),
+    pl.lit("look", dtype=TouchKind).alias("kind"),
+    pl.col("start_ns").alias("at_ns"),
+    *("span_id", "duration_ns"),
+)
+
+
+def _writes(spans: pl.DataFrame) -> pl.DataFrame:
     """Successful database writes of entries about a thing."""
-    is_write = (pl.col("category") == "db") & has(Trait.WRITE) & ~pl.col("failed")
-    return spans.filter(
-        is_write & pl.col("target").is_not_null() & pl.col("entry_entity").is_not_null()
-    ).select(
-        *_WHERE,
-        pl.col("entry_entity").alias("thing"),
-        pl.lit("write", dtype=TouchKind).alias("kind"),
-        "target",
-        (pl.col("start_ns") + pl.col("duration_ns")).alias("at_ns"),
-        "span_id",
-        "duration_ns",
-    )
+    return spans[_WRITE_NEEDS].filter(_WRITES).select(_WRITE)
+
+
+_WRITE_NEEDS = [
+    *(*_WHERE, "category", "traits", "failed", "target", "entry_entity"),
+    *("start_ns", "duration_ns", "span_id"),
+]
+_WRITES = (
+    (pl.col("category") == "db")
+    & has(Trait.WRITE)
+    & ~pl.col("failed")
+    & pl.col("target").is_not_null()
+    & pl.col("entry_entity").is_not_null()
+)
+_WRITE = (
+    *_WHERE,
+    pl.col("entry_entity").alias("thing"),
+    pl.lit("write", dtype=TouchKind).alias("kind"),
+    "target",
+    (pl.col("start_ns") + pl.col("duration_ns")).alias("at_ns"),
+    *("span_id", "duration_ns"),
+)
 
 
 TABLE: SampledTable = Touches()

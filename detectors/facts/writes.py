@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from detectors.kit.bins import pane
+from detectors.kit.bins import count, pane
 from detectors.kit.contract import FactsTable, key, most, total
 from detectors.kit.sampling import first_of
 from detectors.kit.traits import Trait, has
@@ -34,28 +34,29 @@ class Writes:
         most("last_ns", "latest end"),
     )
 
-    def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
+    def observe(self, spans: pl.DataFrame) -> pl.DataFrame:
         """A row per group of database writes."""
-        keys = [c.name for c in self.columns if c.merge == "key"]
+        writes = spans[_NEEDED].filter(_WRITES)
+        return writes.with_columns(_ONCE).group_by(_KEYS).agg(_MEASURES)
 
-        def count(condition: pl.Expr, name: str) -> pl.Expr:
-            return condition.sum().cast(pl.Int64).alias(name)
 
-        return (
-            spans.filter((pl.col("category") == "db") & has(Trait.WRITE))
-            .with_columns(first_of("trace", "entry_label", "target", "operation").alias("once"))
-            .group_by(pane(pl.col("entry_start_ns"), self.pane_seconds), *keys)
-            .agg(
-                pl.col("repeat").cast(pl.Int64).sum().alias("writes"),
-                pl.col("failed").sum().cast(pl.Int64),
-                count(pl.col("once"), "traces"),
-                count(pl.col("refreshed"), "refreshed"),
-                count(pl.col("cleared"), "cleared"),
-                count(pl.col("cleared_before"), "cleared_before"),
-                count(pl.col("bumped"), "bumped"),
-                (pl.col("start_ns") + pl.col("duration_ns")).max().alias("last_ns"),
-            )
-        )
+_WRITES = (pl.col("category") == "db") & has(Trait.WRITE)
+_ONCE = first_of("trace", "entry_label", "target", "operation").alias("traces")
+_FLAGS = ("failed", "traces", "refreshed", "cleared", "cleared_before", "bumped")
+_NEEDED = [
+    *("service", "environment", "entry_label", "system", "namespace", "target", "operation"),
+    *("category", "traits", "trace", "entry_start_ns", "start_ns", "duration_ns", "repeat"),
+    *("failed", "refreshed", "cleared", "cleared_before", "bumped"),
+]
+_KEYS: tuple[pl.Expr | str, ...] = (
+    pane(pl.col("entry_start_ns"), Writes.pane_seconds),
+    *(c.name for c in Writes.columns if c.merge == "key"),
+)
+_MEASURES = (
+    pl.col("repeat").cast(pl.Int64).sum().alias("writes"),
+    *(count(pl.col(flag)) for flag in _FLAGS),
+    (pl.col("start_ns") + pl.col("duration_ns")).max().alias("last_ns"),
+)
 
 
 TABLE: FactsTable = Writes()

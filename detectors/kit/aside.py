@@ -22,14 +22,9 @@ import polars as pl
 from detectors.kit import forest, native
 from detectors.kit.columns import CATEGORIES, STATUSES, Column
 from detectors.kit.forest import Ids, Mask, Rows
-from detectors.kit.sampling import ALWAYS, mix
 from detectors.kit.texts import code
-from detectors.kit.traits import Trait, has_any
+from detectors.kit.traits import Trait
 
-TOLD = ("values", "path", "actor", "nothing")
-Told = pl.Enum(TOLD)
-"""What tells one read of a shape from another: its values, else the path of the request with a
-parameter or query, else who asks (the read is then likely to be about that person)."""
 EXPIRIES = ("none", "some", "unknown")
 Expiry = pl.Enum(EXPIRIES)
 """Whether a fill carries a time to live; unknown where the arguments of a command are not shown."""
@@ -60,8 +55,6 @@ _NEEDED = (
     *("system", "operation", "key", "hit", "http_status", "path", "entity", "actor"),
 )
 """The columns that `ASIDE` is made of."""
-_NO_VALUES = code("")
-"""`values` of a statement without any parameter."""
 BUMPS = tuple(code(w) for w in ("INCR", "INCRBY", "HINCRBY", "PUBLISH", "SPUBLISH", "XADD", "incr"))
 """Commands that invalidate without a delete: versions of keys, and messages to whoever caches."""
 MEMCACHED = code("memcached")
@@ -313,59 +306,3 @@ def _expiry(cache: _Commands, fill: Rows) -> pl.Series:
     return pl.select(
         pl.when(pl.Series(fill) >= 0).then(pl.Series(codes).cat.to(Expiry))
     ).to_series()
-
-
-def reads(spans: pl.LazyFrame) -> pl.LazyFrame:
-    """The successful database reads of entries that have a span, with `told` and `identity`."""
-    is_read = (pl.col("work") == "query") | (
-        (pl.col("work") == "cache_read") & (pl.col("category") == "db")
-    )
-    found = spans.filter(
-        is_read
-        & pl.col("shape").is_not_null()
-        & pl.col("entry_span").is_not_null()
-        & ~pl.col("failed")
-    )
-    return found.with_columns(_told()).with_columns(_identity())
-
-
-def _told() -> pl.Expr:
-    return (
-        pl.when(pl.col("values").is_not_null())
-        .then(pl.lit("values"))
-        .when(pl.col("entry_entity").is_not_null())
-        .then(pl.lit("path"))
-        .when(pl.col("entry_actor").is_not_null())
-        .then(pl.lit("actor"))
-        .otherwise(pl.lit("nothing"))
-        .cast(Told)
-        .alias("told")
-    )
-
-
-def _identity() -> pl.Expr:
-    """What is read, as one number within (operation, shape); kept by every sample when constant."""
-    teller = (
-        pl.when(pl.col("told") == "values")
-        .then("values")
-        .when(pl.col("told") == "path")
-        .then("entry_path")
-        .otherwise("entry_actor")
-    )
-    constant = (pl.col("told") == "nothing") | (pl.col("values") == _NO_VALUES)
-    return (
-        pl.when(constant.fill_null(False))
-        .then(pl.lit(ALWAYS, dtype=pl.UInt64))
-        .otherwise(mix(teller))
-        .alias("identity")
-    )
-
-
-def commands(spans: pl.LazyFrame) -> pl.LazyFrame:
-    """Cache commands of entries that have a span, but those that failed."""
-    return spans.filter(
-        (pl.col("category") == "cache")
-        & has_any(Trait.READ | Trait.WRITE | Trait.FILL | Trait.EVICT)
-        & pl.col("entry_span").is_not_null()
-        & (pl.col("status") != "error")
-    )

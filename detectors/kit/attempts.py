@@ -47,10 +47,10 @@ _KEPT = (
     *("callee", "callee_label", "servers", "tries", "trace", "trace_hi", "trace_lo", "span_id"),
     *("entry_span", "entry_start_ns", "entry_duration_ns", "start_ns"),
 )
-NEEDED = (
+NEEDED = [
     *(*_KEPT, "entry", "shape", "values", "kind"),
     *("duration_ns", "resends", "parent_row", "is_entry", "outgoing", "failed"),
-)
+]
 """Columns that `calls` and the gaps read."""
 
 

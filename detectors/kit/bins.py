@@ -30,6 +30,11 @@ def duration_bin_bounds_ns(index: int) -> tuple[int, int]:
     return int(2 ** (index / 2) * 1_000), int(2 ** ((index + 1) / 2) * 1_000)
 
 
+def count(condition: pl.Expr) -> pl.Expr:
+    """Boolean -> how many are true within a group, Int64: facts add up signed numbers."""
+    return condition.sum().cast(pl.Int64)
+
+
 def pane(start_ns: pl.Expr, seconds: int) -> pl.Expr:
     """Int64 ns -> start of its pane, Int64 ns."""
     width = seconds * 1_000_000_000

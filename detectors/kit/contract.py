@@ -81,6 +81,11 @@ def worst(
     return FactColumn(name, "worst", pl.List(struct), meaning, texts=texts)
 
 
+def fields_of(column: FactColumn) -> tuple[str, ...]:
+    """Names of the fields of a `worst` column, `score` first."""
+    return tuple(column.dtype.inner.to_schema())  # type: ignore[union-attr]
+
+
 @runtime_checkable
 class FactsTable(Protocol):
     """Spans of whole traces -> mergeable aggregates about one subject.
@@ -90,6 +95,7 @@ class FactsTable(Protocol):
     MUST give the same rows for the same traces whatever the order of rows in the frame, and rows
     that add up when traces are split over frames. Several rows may have one key; lists of a `worst`
     column are as merging leaves them: at most `EXEMPLARS_KEPT`, the worst first, null without any.
+    SHOULD select the columns that it reads before it filters: the frame has ninety.
     """
 
     @property
@@ -112,8 +118,12 @@ class FactsTable(Protocol):
         """Rows kept; what is over is counted."""
         ...
 
-    def observe(self, spans: pl.LazyFrame) -> pl.LazyFrame:
+    def observe(self, spans: pl.DataFrame) -> pl.DataFrame:
         """Repaired spans (`SPAN_COLUMNS`, `STRUCTURE`, `WORKED`, `ASIDE`) -> pane + `columns`."""
+        ...
+
+    def __hash__(self) -> int:
+        """What is made of its columns is made once for each table."""
         ...
 
 
@@ -121,7 +131,7 @@ class FactsTable(Protocol):
 class SampledTable(FactsTable, Protocol):
     """A facts table with a `sampled` key: it can leave out at once what a sample will not keep."""
 
-    def observe(self, spans: pl.LazyFrame, level: int = 0) -> pl.LazyFrame:
+    def observe(self, spans: pl.DataFrame, level: int = 0) -> pl.DataFrame:
         """As `FactsTable.observe`, of the subjects in the sample of `level` (`sampling.py`)."""
         ...
 

@@ -61,7 +61,7 @@ class Facts:
         found = self.frames.get(name)
         if found is not None:
             return found
-        return pl.DataFrame(schema=merging.schema(_TABLES()[name]))
+        return merging.none(_TABLES()[name])
 
     def text(self, value: int | None) -> str:
         """The text behind a code; `?` when it is not known any more, empty for None."""
@@ -96,14 +96,12 @@ def observe(
         return Facts(counts={**counts, "spans": height})
     assembled = look_aside(tell_work(assemble(repaired)))
     del repaired
-    plans = [_plan(t, assembled.lazy(), levels or {}) for t in tables()]
-    observed = pl.collect_all(plans)
     frames: dict[str, pl.DataFrame] = {}
     tally = Counter(counts)
     tally["spans"] += height
     tally["traces"] += assembled["trace"].n_unique()
-    for table, rows in zip(tables(), observed, strict=True):
-        merged = merging.regroup(table, rows)
+    for table in tables():
+        merged = merging.regroup(table, _rows(table, assembled, levels or {}))
         kept, lost = merging.cap(table, merged, table.max_rows)
         frames[table.name] = kept
         if lost:
@@ -115,12 +113,10 @@ def observe(
     return Facts(frames, texts, dict(tally))
 
 
-def _plan(table: FactsTable, spans: pl.LazyFrame, levels: Mapping[str, int]) -> pl.LazyFrame:
+def _rows(table: FactsTable, spans: pl.DataFrame, levels: Mapping[str, int]) -> pl.DataFrame:
     if sampling.sample_key(table) is None:
-        rows = table.observe(spans)
-    else:
-        rows = cast("SampledTable", table).observe(spans, levels.get(table.name, 0))
-    return rows.cast(dict(merging.schema(table)))  # type: ignore[arg-type]
+        return table.observe(spans)
+    return cast("SampledTable", table).observe(spans, levels.get(table.name, 0))
 
 
 def levels(facts: Facts) -> dict[str, int]:

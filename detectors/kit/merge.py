@@ -8,25 +8,37 @@ table that says what it is sampled by keeps whole subjects (`sampling.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from types import MappingProxyType
 
+import numpy as np
 import polars as pl
 
 from detectors.kit import sampling
 from detectors.kit.contract import EXEMPLARS_KEPT, FactColumn, FactsTable
+from detectors.kit.forest import Ids, Rows
+from detectors.kit.sampling import mix_all
 
 PANE = "pane"
 
 
-def schema(table: FactsTable) -> dict[str, pl.DataType | type[pl.DataType]]:
+@cache
+def schema(table: FactsTable) -> Mapping[str, sampling.DType]:
     """The columns of a facts frame: `pane` and the table's own."""
-    return {PANE: pl.Int64, **{c.name: c.dtype for c in table.columns}}
+    return MappingProxyType({PANE: pl.Int64, **{c.name: c.dtype for c in table.columns}})
 
 
-def keys(table: FactsTable) -> list[str]:
+@cache
+def keys(table: FactsTable) -> Sequence[str]:
     """The columns that make a row, `pane` first."""
-    return [PANE, *(c.name for c in table.columns if c.merge == "key")]
+    return (PANE, *(c.name for c in table.columns if c.merge == "key"))
+
+
+@cache
+def none(table: FactsTable) -> pl.DataFrame:
+    """No facts. Made once: a frame of twenty columns takes longer than counting 1,000 spans."""
+    return pl.DataFrame(schema=dict(schema(table)))
 
 
 def merge(table: FactsTable, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
@@ -37,7 +49,7 @@ def merge(table: FactsTable, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """
     parts = [f for f in frames if f.height]
     if not parts:
-        return pl.DataFrame(schema=schema(table))
+        return none(table)
     if len(parts) == 1:
         return parts[0]
     if sum(f.height for f in parts) <= _FEW_ROWS:
@@ -57,8 +69,9 @@ def merge_within(
     parts = [f for f in frames if f.height]
     sampled, lost = sampling.sample_key(table), 0
     if sampled is not None and sum(f.height for f in parts) > max_rows:
-        mixed = _mixed(_typed(table, keys(table)))
-        distinct = pl.concat([f.select(sampled, mixed) for f in parts]).unique("_mix")
+        distinct = pl.concat(
+            f.select(sampled).with_columns(_mix=mix_all(f, keys(table))) for f in parts
+        ).unique("_mix")
         level, left = sampling.level_within(distinct[sampled], max_rows)
         lost = distinct.height - left
         parts = [sampling.at_least(f, sampled, level) for f in parts] if level else parts
@@ -76,15 +89,46 @@ def regroup(table: FactsTable, rows: pl.DataFrame) -> pl.DataFrame:
 
     Few keys have several rows: only these are grouped, for looking costs a tenth of that.
     """
+    rows = rows.select(_fitted(table))
+    if rows.height <= 1:
+        return rows
     by = keys(table)
-    rows = rows.select(*schema(table))
+    if sampling.sample_key(table) is not None:
+        return _regrouped(table, rows, by)
     again = rows.select(by).is_duplicated()
     if again.any():
         rows = pl.concat([rows.filter(~again), _grouped(table, rows.filter(again), by)])
-    return ordered(table, rows)
+    return rows.sort(by)
 
 
-def ordered(table: FactsTable, rows: pl.DataFrame, by: list[str] | None = None) -> pl.DataFrame:
+def _regrouped(table: FactsTable, rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+    """`regroup` by the numbers that rows are put in order by (`ordered`), gathering them once.
+
+    Equal keys have equal numbers. Rows that share one are grouped by their keys, so that keys which
+    happened to share it stay apart.
+    """
+    rows = rows.rechunk()  # or each gathered list is looked for in its chunk
+    numbers = mix_all(rows, by)
+    order = _order(numbers, rows[PANE].to_numpy())
+    same = numbers[order[1:]] == numbers[order[:-1]]
+    if not same.any():
+        return rows[order]
+    shared = np.append(False, same) | np.append(same, False)
+    alone = order[~shared]
+    grouped = _grouped(table, rows[order[shared]], by)
+    whole = pl.concat([rows, grouped]).rechunk()
+    kept = np.append(alone, np.arange(rows.height, whole.height))
+    numbers = np.append(numbers[alone], mix_all(grouped, by))
+    return whole[kept[_order(numbers, whole[PANE].to_numpy()[kept])]]
+
+
+@cache
+def _fitted(table: FactsTable) -> Sequence[pl.Expr]:
+    """What makes any frame with the columns of a table one of its schema."""
+    return tuple(pl.col(name).cast(dtype) for name, dtype in schema(table).items())
+
+
+def ordered(table: FactsTable, rows: pl.DataFrame, by: Sequence[str] | None = None) -> pl.DataFrame:
     """Rows in the order that is the same however they came: pane first, then all keys.
 
     Tables with a row per subject are large, and comparing a dozen keys, of which the first ones are
@@ -94,23 +138,16 @@ def ordered(table: FactsTable, rows: pl.DataFrame, by: list[str] | None = None) 
     if sampling.sample_key(table) is None:
         return rows.sort(by)
     rows = rows.rechunk()  # or each gathered list is looked for in its chunk
-    place = pl.int_range(pl.len(), dtype=pl.UInt32).alias("_place")
-    panes = [name for name in by if name == PANE]
-    places = rows.select(*panes, _mixed(_typed(table, by)), place).sort("_mix")
-    if panes:
-        places = places.sort(PANE, maintain_order=True)
-    return rows[places["_place"]]
+    panes = rows[PANE].to_numpy() if PANE in by else None
+    return rows[_order(mix_all(rows, by), panes)]
 
 
-def _typed(table: FactsTable, names: list[str]) -> tuple[tuple[str, sampling.DType], ...]:
-    types = schema(table)
-    return tuple((name, types[name]) for name in names)
-
-
-@cache
-def _mixed(columns: tuple[tuple[str, sampling.DType], ...]) -> pl.Expr:
-    """One number made of some columns, which takes a while to put into words."""
-    return sampling.mix_all(dict(columns)).alias("_mix")
+def _order(numbers: Ids, panes: Rows | None) -> Rows:
+    """Places of rows in the order of their panes, then of their numbers (`sampling.mix_all`)."""
+    order = np.argsort(numbers)
+    if panes is not None and len(panes) and panes.min() != panes.max():
+        order = order[np.argsort(panes[order], kind="stable")]
+    return order
 
 
 def without_panes(table: FactsTable, frame: pl.DataFrame) -> pl.DataFrame:
@@ -119,7 +156,7 @@ def without_panes(table: FactsTable, frame: pl.DataFrame) -> pl.DataFrame:
     return ordered(table, _grouped(table, frame.drop(PANE), by), by)
 
 
-def _grouped(table: FactsTable, rows: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+def _grouped(table: FactsTable, rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     plain = [_aggregate(c) for c in table.columns if c.merge in ("sum", "min", "max")]
     lists = [c for c in table.columns if c.merge == "worst"]
     together = (pl.col(c.name).explode(empty_as_null=False).drop_nulls() for c in lists)
@@ -176,7 +213,7 @@ def settle_worst(frame: pl.DataFrame, column: FactColumn) -> pl.DataFrame:
     return pl.concat([frame.filter(~several), many])
 
 
-def worst_few(fields: list[str], *ties: str) -> pl.Expr:
+def worst_few(fields: Sequence[str], *ties: str) -> pl.Expr:
     """Within a group: the list of its worst exemplars, structs of `fields`, `score` first.
 
     ties: columns that decide between equal scores, ascending, in the order of `fields`, so that
@@ -199,6 +236,6 @@ def cap(table: FactsTable, frame: pl.DataFrame, max_rows: int) -> tuple[pl.DataF
     if sampled is not None:
         return sampling.cap(frame, sampled, max_rows)
     subject = keys(table)[1:]
-    ranked = frame.with_columns(_mixed(_typed(table, subject)))
+    ranked = frame.with_columns(_mix=mix_all(frame, subject))
     kept = ranked.sort("_mix", PANE).head(max_rows).drop("_mix")
     return ordered(table, kept), excess

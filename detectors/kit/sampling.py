@@ -25,12 +25,15 @@ itself: it is a matter of the rows, and goes with the panes that needed it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
+import numpy as np
 import polars as pl
 
 from detectors.kit.contract import FactsTable, most
+from detectors.kit.forest import Ids
 
 DType = pl.DataType | type[pl.DataType]
 LEVEL = most("level", "the sample that the row is from: one subject in 2**level is kept")
@@ -55,6 +58,7 @@ _ODD = (
     0xA0761D6478BD642F,
 )
 """Odd multipliers of well-known 64-bit mixers (MurmurHash3, SplitMix64, wyhash)."""
+_POWERS = np.array([pow(_ODD[0], n, 1 << 64) for n in range(1, 65)], np.uint64)
 
 
 def mix(*codes: pl.Expr) -> pl.Expr:
@@ -68,22 +72,25 @@ def mix(*codes: pl.Expr) -> pl.Expr:
     return _final(pl.sum_horizontal(terms)).alias("identity")
 
 
-def mix_all(columns: Mapping[str, DType]) -> pl.Expr:
-    """Integer or enum columns and their dtypes -> one UInt64 made of all, the same everywhere."""
-    terms = (
-        _as_u64(name, dtype).fill_null(_u64(_NULL)) * _u64(pow(_ODD[0], n, 1 << 64))
-        for n, (name, dtype) in enumerate(columns.items(), 1)
-    )
-    return _final(pl.sum_horizontal(terms))
+def mix_all(rows: pl.DataFrame, columns: Iterable[str]) -> Ids:
+    """Integer, Boolean or enum columns -> one number a row made of all, the same everywhere.
+
+    Plain numpy: as a query it would be sixty expressions, dearer than their work on 1,000 rows.
+    """
+    mixed = np.zeros(rows.height, np.uint64)
+    for column, factor in zip(columns, _POWERS, strict=False):
+        mixed += _as_u64(rows[column]) * factor
+    return (mixed ^ (mixed >> np.uint64(32))) * np.uint64(_FINAL)
 
 
-def _as_u64(name: str, dtype: DType) -> pl.Expr:
-    column = pl.col(name)
-    if dtype == pl.UInt64:
-        return column
-    if dtype.is_signed_integer():  # a bin may be negative
-        return column.cast(pl.Int64).reinterpret(signed=False)
-    return column.to_physical().cast(pl.UInt64)
+def _as_u64(column: pl.Series) -> Ids:
+    if column.dtype == pl.UInt64:
+        return column.fill_null(_NULL).to_numpy()
+    number = column.to_physical() if column.dtype == pl.Enum else column
+    known = number.fill_null(strategy="zero").to_numpy().astype(np.uint64)  # of bins below 0: wraps
+    if not column.null_count():
+        return known
+    return np.where(column.is_null().to_numpy(), np.uint64(_NULL), known)
 
 
 def first_of(*columns: str) -> pl.Expr:
@@ -105,6 +112,7 @@ def _final(value: pl.Expr) -> pl.Expr:
     return (value ^ (value // (1 << 32))) * _u64(_FINAL)
 
 
+@cache
 def sample_key(table: FactsTable) -> str | None:
     """The column that the table is sampled by; None for a table that is not sampled."""
     return next((c.name for c in table.columns if c.sampled), None)

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.kit.answers import tell_work
-from detectors.kit.aside import ASIDE, look_aside, reads
+from detectors.kit.aside import ASIDE, look_aside
+from detectors.kit.loads import TELLING, identified, loads
 from detectors.kit.sampling import ALWAYS
 from detectors.kit.structure import assemble
 from detectors.kit.texts import code
@@ -126,8 +127,8 @@ def test_identities_are_told_by_values_then_path_then_who_asks() -> None:
     constant = entry(4, read, entity="/p/1", path="/p/1")
     constant[1]["values"] = code("")
 
-    lazily = reads(look_aside(tell_work(assemble(frame(*rows, *valued, *constant)))).lazy())
-    found = lazily.select("told", "identity").collect()
+    spans = look_aside(tell_work(assemble(frame(*rows, *valued, *constant))))
+    found = identified(loads(spans, TELLING)).select("told", "identity")
 
     assert found["told"].to_list() == ["path", "actor", "nothing", "values", "values"]
     assert [i == ALWAYS for i in found["identity"]] == [False, False, True, False, True]

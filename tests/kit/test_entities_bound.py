@@ -41,8 +41,7 @@ def offered(seed: int) -> pl.DataFrame:
         pl.Series("instance", (np.arange(ROWS) % INSTANCES + 1).astype(np.uint64)),
         pl.Series("entry", np.arange(ROWS, dtype=np.uint32)),
     )
-    rows = TABLE.observe(spans.lazy()).collect().cast(dict(merge.schema(TABLE)))
-    return merge.regroup(TABLE, rows)
+    return merge.regroup(TABLE, TABLE.observe(spans))
 
 
 def test_rows_stay_below_the_cap_and_are_the_same_in_any_order() -> None:
