@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -11,9 +11,11 @@ import polars as pl
 
 from benchmarks.bodies import START_NS, Body, as_json, freshen
 from collector.decode.choice import decoders, make_decoder, make_json_decoder
-from collector.detect import slab_of
+from collector.decode.model import Decoder
+from collector.detect import GATHERED_ROWS
 from collector.inline import inline
-from collector.window import Window
+from collector.window.choice import make_window
+from collector.window.model import Limits, Window
 from detectors.kit.answers import tell_work
 from detectors.kit.aside import look_aside
 from detectors.kit.contract import Context
@@ -36,11 +38,10 @@ Fresh = Callable[[Encoding, int], list[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """The workload at each stage: bodies, decoded frames, closed slabs, facts."""
+    """The workload at each stage: bodies, closed slabs, facts."""
 
     bodies: list[Body]
     texts: Texts
-    frames: list[pl.DataFrame]
     slabs: list[pl.DataFrame]
     facts: list[Facts]
 
@@ -65,31 +66,48 @@ class Stage:
 def prepare(bodies: list[Body]) -> Material:
     """Runs the workload once through all stages."""
     texts = Texts()
-    decoder = make_decoder(texts)
-    frames = [decoder(body.data).frame for body in bodies]
-    closed, slabs = windowed(frames), []
-    while closed:
-        slabs.append(pl.concat(slab_of(closed)))
+    slabs = windowed(decoded(bodies, texts))
     facts = [observe(slab, texts.select) for slab in slabs]
-    return Material(bodies, texts, frames, slabs, facts)
+    return Material(bodies, texts, slabs, facts)
 
 
-def windowed(frames: list[pl.DataFrame]) -> list[pl.DataFrame]:
-    """The frames through a window with a clock of its own, at 20,000 spans a second."""
-    window = Window()
-    now_s, step_s = START_NS / NS, frames[0].height / SPANS_A_SECOND
-    closed: list[pl.DataFrame] = []
+def decoded(bodies: list[Body], texts: Texts) -> list[Sized]:
+    """The spans of each body, as a window takes them."""
+    decoder = make_decoder(texts)
+    spans: list[Sized] = []
+    for body in bodies:
+        decoder.feed(body.data)
+        spans += decoder.take_packed()
+    return spans
+
+
+def windowed(requests: list[Sized]) -> list[pl.DataFrame]:
+    """Requests through a window with a clock of its own, at 20,000 spans a second: its slabs."""
+    window = make_window(Limits())
+    now_s, step_s = START_NS / NS, len(requests[0]) / SPANS_A_SECOND
+    slabs: list[pl.DataFrame] = []
     ticked = now_s
-    for frame in frames:
+    for spans in requests:
         now_s += step_s
-        window.add(frame, now_s)
+        window.add(spans, now_s)
         if now_s - ticked >= 0.5:
-            closed += window.close_due(now_s)
+            window.advance(now_s)
+            slabs += _taken(window, GATHERED_ROWS)
             ticked = now_s
     for _ in range(40):
         now_s += 0.5
-        closed += window.close_due(now_s)
-    return closed + window.close_all(now_s)
+        window.advance(now_s)
+        slabs += _taken(window, GATHERED_ROWS)
+    window.finish(now_s)
+    return slabs + _taken(window, 1)
+
+
+def _taken(window: Window, enough: int) -> list[pl.DataFrame]:
+    """Slabs, as long as so many spans are closed."""
+    slabs = []
+    while window.closed_rows >= enough:
+        slabs.append(window.take(GATHERED_ROWS))
+    return slabs
 
 
 def each(call: Callable[[Any], Any], items: Iterable[Any]) -> None:
@@ -124,15 +142,26 @@ def decoding(bodies: list[Body], fresh: Fresh) -> Iterator[tuple[str, Stage]]:
 
 
 def _decode(
-    name: str, bodies: list[Body], fresh: Fresh, encoding: Encoding, decoder: Callable[[bytes], Any]
+    name: str, bodies: list[Body], fresh: Fresh, encoding: Encoding, decoder: Decoder
 ) -> Stage:
+    """Each body, up to what a window takes."""
     spans = sum(body.spans for body in _some(bodies, encoding))
-    return Stage(name, spans, lambda round_: partial(each, decoder, fresh(encoding, round_)))
+
+    def decode(body: bytes) -> None:
+        decoder.feed(body)
+        decoder.take_packed()
+
+    return Stage(name, spans, lambda round_: partial(each, decode, fresh(encoding, round_)))
 
 
 def window(material: Material) -> Stage:
-    """Buffering spans and closing their traces."""
-    return _same("window: buffer, close", material.spans, partial(windowed, material.frames))
+    """Packing spans, closing their traces, and writing these to columns."""
+    texts = material.texts
+
+    def make(_: int) -> Callable[[], Any]:
+        return partial(inline, partial(windowed, decoded(material.bodies, texts)))
+
+    return Stage("window: buffer, close", material.spans, make)
 
 
 def columns(slabs: list[pl.DataFrame]) -> Iterator[Stage]:

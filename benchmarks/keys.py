@@ -16,7 +16,7 @@ import polars as pl
 
 from benchmarks.bodies import make_bodies
 from collector.decode.choice import make_decoder
-from collector.slabs import SLAB_ROWS
+from collector.window.model import SLAB_ROWS
 from detectors.kit.catalogue import tables
 from detectors.kit.contract import FactsTable
 from detectors.kit.engine import Facts, levels, merge_facts, observe, since

@@ -2,8 +2,8 @@
 
 `receive/`   OTLP over gRPC and HTTP: bytes in, status out, sizes bounded.
 `decode/`    bytes -> span columns; files -> bytes.
-`handover.py` frames from the thread that decodes to the one that analyses (`analysis.py`):
-`window.py`  spans -> whole traces, closed on quiet, age or size.
+`handover.py` spans from the thread that decodes to the one that analyses (`analysis.py`):
+`window/`    spans -> whole traces, closed on quiet, age or size.
 `detect.py`  whole traces -> facts, merged by pane; judged at the pace of `pace.py`.
 `ledger.py`  findings over time: new, ongoing, resolved, regressed; counters; sqlite.
 `expose/`    Prometheus metrics, API and page.

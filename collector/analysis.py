@@ -138,8 +138,8 @@ class Analysis:
         self._counters.commit()
 
     def _take(self) -> None:
-        for frame, arrival_s in self._handover.take():
-            self._detector.accept(frame, arrival_s)
+        for spans, arrival_s in self._handover.take():
+            self._detector.accept(spans, arrival_s)
 
     def _settle(self) -> None:
         self._handover.analysed = self._detector.spans_done

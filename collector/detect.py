@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 
 import polars as pl
 
 from collector.settings import Settings
 from collector.stages import timed
-from collector.window import Window
+from collector.window.choice import make_window
+from collector.window.model import Limits
 from detectors.kit.contract import Context
 from detectors.kit.engine import Facts, Judgement, judge, levels, merge_facts, observe, since
 from detectors.kit.fleet import ALL_OPERATIONS
@@ -40,13 +41,10 @@ class Detector:
         self._texts = texts
         self._rules = settings.selected()
         self.parked: set[str] = set()
-        self.window = Window(
-            quiet_s=settings.quiet_s,
-            max_age_s=settings.max_age_s,
-            max_spans=settings.max_spans,
-            max_skew_s=settings.max_skew_s,
+        limits = Limits(
+            settings.quiet_s, settings.max_age_s, settings.max_spans, settings.max_skew_s
         )
-        self._closed: list[pl.DataFrame] = []
+        self.window = make_window(limits, settings.decoder)
         self._facts = Facts()
         self._parts: list[Facts] = []
         self._levels: dict[str, int] = {}
@@ -61,42 +59,46 @@ class Detector:
         self.stage_seconds[stage] = self.stage_seconds.get(stage, 0.0) + seconds
         self.stage_runs[stage] += 1
 
-    def accept(self, frame: pl.DataFrame, arrival_s: float) -> None:
-        """Spans that arrived."""
-        self.window.add(frame, arrival_s)
+    def accept(self, spans: Sized, arrival_s: float) -> None:
+        """Spans that arrived, as a decoder gave them."""
+        with timed(self._spent, "window"):
+            self.window.add(spans, arrival_s)
 
     def tick(self, now_s: float) -> None:
         """Closes the traces that are due; observes them once there are enough."""
         with timed(self._spent, "window"):
-            self._closed += self.window.close_due(now_s)
-        while sum(frame.height for frame in self._closed) >= GATHERED_ROWS:
-            self._observe_slab(slab_of(self._closed))
+            self.window.advance(now_s)
+        while self.window.closed_rows >= GATHERED_ROWS:
+            self._observe_slab()
 
     def drain(self, now_s: float) -> None:
         """Closes and observes everything."""
         with timed(self._spent, "window"):
-            self._closed += self.window.close_all(now_s)
+            self.window.finish(now_s)
         self.observe()
 
     def observe(self) -> None:
         """Observes what is closed."""
-        while self._closed:
-            self._observe_slab(slab_of(self._closed))
+        while self.window.closed_rows:
+            self._observe_slab()
 
-    def _observe_slab(self, closed: list[pl.DataFrame]) -> None:
-        """Observes frames as one slab; they are gone from the list before their facts are made."""
-        height = sum(frame.height for frame in closed)
+    def _observe_slab(self) -> None:
+        """Observes a slab; its columns are gone before its facts are made."""
+        before = self.window.closed_rows
         try:
             with timed(self._spent, "observe"):
-                facts = observe(_joined(closed), self._texts.select, self._levels)
+                facts = observe(self._slab(), self._texts.select, self._levels)
         finally:
-            self.spans_done += height
+            self.spans_done += before - self.window.closed_rows
         self._news = True
         self._observed.update(facts.counts)
         self._on_facts(facts)
         self._parts.append(Facts(facts.frames, facts.texts))
         if len(self._parts) >= _PARTS:
             self._merge()
+
+    def _slab(self) -> pl.DataFrame:
+        return self.window.take(GATHERED_ROWS)
 
     def _merge(self) -> None:
         self.observe()
@@ -117,7 +119,7 @@ class Detector:
     @property
     def has_news(self) -> bool:
         """Whether traces were closed since the last judgement."""
-        return self._news or bool(self._closed)
+        return self._news or self.window.closed_rows > 0
 
     def facts(self) -> Facts:
         """Merged facts of the horizon as of the last judgement, and of all traces closed since."""
@@ -165,20 +167,3 @@ class Detector:
         """Observed spans and traces, repairs, overflow; window counts as `window:…`."""
         window = {f"window:{k}": v for k, v in self.window.counts.items()}
         return self._observed + self._overflow + Counter(window)
-
-
-def slab_of(closed: list[pl.DataFrame]) -> list[pl.DataFrame]:
-    """Takes the frames of the next slab off a list: one, or what fits into `GATHERED_ROWS`."""
-    taken = [closed.pop(0)]
-    room = GATHERED_ROWS - taken[0].height
-    while closed and closed[0].height <= room:
-        room -= closed[0].height
-        taken.append(closed.pop(0))
-    return taken
-
-
-def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
-    """All of them as one, which nobody else refers to: the list is empty afterwards."""
-    joined = pl.concat(frames, rechunk=True)
-    frames.clear()
-    return joined

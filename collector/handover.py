@@ -8,16 +8,14 @@ that neither number needs a lock. The difference is what `max_rows` bounds.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-
-import polars as pl
+from collections.abc import Iterator, Sized
 
 
 class Handover:
-    """Frames on their way, and how many spans are held in all."""
+    """Spans on their way, as the decoder packed them, and how many spans are held in all."""
 
     def __init__(self) -> None:
-        self._frames: deque[tuple[pl.DataFrame, float]] = deque()
+        self._packed: deque[tuple[Sized, float]] = deque()
         self.decoded = 0
         """Spans taken from requests since the start."""
         self.analysed = 0
@@ -28,11 +26,11 @@ class Handover:
         """Spans that were decoded and not analysed yet, wherever they are."""
         return self.decoded - self.analysed
 
-    def put(self, frame: pl.DataFrame, arrival_s: float) -> None:
-        """Gives a frame over; for the decoding thread."""
-        self._frames.append((frame, arrival_s))
+    def put(self, spans: Sized, arrival_s: float) -> None:
+        """Gives spans over; for the decoding thread."""
+        self._packed.append((spans, arrival_s))
 
-    def take(self) -> Iterator[tuple[pl.DataFrame, float]]:
-        """Frames with their arrival, in order, until none is left; for the analysing thread."""
-        while self._frames:
-            yield self._frames.popleft()
+    def take(self) -> Iterator[tuple[Sized, float]]:
+        """Spans with their arrival, in order, until none is left; for the analysing thread."""
+        while self._packed:
+            yield self._packed.popleft()

@@ -31,7 +31,7 @@ from collector.receive.intake import Intake
 from collector.settings import Settings
 from collector.store import Counters, Store
 from collector.version import VERSION
-from collector.window import ROW_BYTES
+from collector.window.model import ROW_BYTES
 from detectors.kit.texts import Texts
 
 log = logging.getLogger(__name__)

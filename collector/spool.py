@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import polars as pl
 
-from collector.slabs import SLAB_ROWS, Chunk, cut
+from collector.window.model import SLAB_ROWS
+from collector.window.slabs import Chunk, cut
 from detectors.kit import forest
 
 if TYPE_CHECKING:

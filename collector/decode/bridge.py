@@ -10,6 +10,7 @@ decoder as a whole: errors and mending are the reference's own.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sized
 from typing import Any
 
 import polars as pl
@@ -89,6 +90,11 @@ class NativeDecoder(Decoder):
         frame = pl.DataFrame(self._native.take())
         return pl.concat([frame, self._reference.take()]) if len(self._reference) else frame
 
+    def take_packed(self) -> list[Sized]:
+        """All spans since the last call, as rows; those of the reference as a frame."""
+        packed: list[Sized] = [self._native.take()] if len(self._native) else []
+        return [*packed, self._reference.take()] if len(self._reference) else packed
+
     def __len__(self) -> int:
         return len(self._native) + len(self._reference)
 
@@ -117,6 +123,11 @@ class NativeJsonDecoder(Decoder):
         """All spans since the last call; those that the reference had to read come last."""
         frame = self._protobuf.take()
         return pl.concat([frame, self._reference.take()]) if len(self._reference) else frame
+
+    def take_packed(self) -> list[Sized]:
+        """All spans since the last call, as the decoder of protobuf gives them."""
+        packed = self._protobuf.take_packed()
+        return [*packed, self._reference.take()] if len(self._reference) else packed
 
     def __len__(self) -> int:
         return len(self._protobuf) + len(self._reference)
@@ -170,7 +181,7 @@ def _tables(rows: SpanRows) -> dict[str, Any]:
         "reads": reads(),
         "lexicon": lexicon(),
         "own": OWN,
-        "columns": [(name, *_layout(dtype)) for name, dtype in SPAN_SCHEMA.items()],
+        "columns": COLUMNS,
         "facets": CODED,
         "extras": {**{c: NAMES[c] for c in Told._fields}, "actor": rows.actors},
         "extra_columns": (*Told._fields, *_OWN_OF_ROUTED),
@@ -190,6 +201,10 @@ def _layout(dtype: Any) -> tuple[str, list[str]]:
     if isinstance(dtype, pl.Enum):
         return "enum", dtype.categories.to_list()
     return ("list" if isinstance(dtype, pl.List) else _LAYOUTS[dtype]), []
+
+
+COLUMNS = [(name, *_layout(dtype)) for name, dtype in SPAN_SCHEMA.items()]
+"""Name, layout and names of values of each column."""
 
 
 def _messages() -> tuple[list[list[tuple[int, str]]], dict[str, int]]:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 
 from collector.decode.model import DecodeOptions, Decoder
 from collector.decode.otlpjson import JsonDecoder
@@ -33,16 +35,21 @@ def decoders() -> dict[str, Maker]:
     return found
 
 
-def _native(texts: Texts, options: DecodeOptions | None = None) -> Decoder:
-    """Raises ImportError, TypeError or ValueError when the extension is of another version."""
-    import spanlint_native
-
-    spoken = getattr(spanlint_native, "INTERFACE", 1)
+def native_module() -> ModuleType:
+    """The extension; raises ImportError when it is of another version or not there."""
+    module = import_module("spanlint_native")
+    spoken = getattr(module, "INTERFACE", 1)
     if spoken != INTERFACE:
         older = "older" if spoken < INTERFACE else "newer"
         raise ImportError(
             f"it is {older} (interface {spoken}, not {INTERFACE}); install the one of this version"
         )
+    return module
+
+
+def _native(texts: Texts, options: DecodeOptions | None = None) -> Decoder:
+    """Raises ImportError, TypeError or ValueError when the extension is of another version."""
+    native_module()
     from collector.decode.bridge import NativeDecoder
 
     return NativeDecoder(texts, options)

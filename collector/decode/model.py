@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sized
+
     import polars as pl
 
     from collector.decode.attributes import Attributes
@@ -91,6 +93,10 @@ class Decoder(ABC):
     @abstractmethod
     def take(self) -> pl.DataFrame:
         """All spans since the last call: the columns of `SPAN_SCHEMA`."""
+
+    def take_packed(self) -> list[Sized]:
+        """All spans since the last call, as a window takes them: frames, or what is nearer."""
+        return [self.take()] if len(self) else []
 
     @abstractmethod
     def __len__(self) -> int:

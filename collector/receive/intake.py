@@ -204,6 +204,6 @@ class Intake:
     def flush(self) -> None:
         """Hands decoded spans over. Runs in the worker."""
         for decoder in self._decoders.values():
-            if len(decoder):
-                self._handover.put(decoder.take(), self._arrived_s)
+            for spans in decoder.take_packed():
+                self._handover.put(spans, self._arrived_s)
         self._gathered_rows = 0

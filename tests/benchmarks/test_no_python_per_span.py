@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pytest
 
 from benchmarks.bodies import START_NS, freshen, make_bodies
 from collector import check
+from collector.decode.choice import decoders
 from collector.decode.protobuf import ProtobufDecoder
 from collector.detect import Detector
 from collector.settings import Settings
@@ -84,23 +85,35 @@ def test_a_loop_over_spans_would_be_seen() -> None:
     assert lines.total() > 512 * 10
 
 
-def lines_of_detector(requests: int) -> Counter[tuple[str, int]]:
-    frames = [d.frame for d in decoded(requests)]
+def live(requests: int, name: str) -> list[Sized]:
+    """As `decoded`, as that decoder hands it to a window."""
+    decoder = decoders()[name](Texts(), None)
+    spans: list[Sized] = []
+    for i in range(requests):
+        decoder.feed(freshen(BODIES[i % len(BODIES)], i))
+        if len(decoder) >= 4_096:
+            spans += decoder.take_packed()
+    return spans
+
+
+def lines_of_detector(requests: int, name: str) -> Counter[tuple[str, int]]:
+    arrived = live(requests, name)
     told: list[Any] = []
     detector = Detector(Settings(max_age_s=5.0), Texts(), told.append)
     at = START_NS / 1e9
     with counting() as lines:
-        for frame in frames:
-            detector.accept(frame, at)
+        for spans in arrived:
+            detector.accept(spans, at)
         detector.tick(at + 20)
         detector.judge(at + 20)
-    assert sum(facts.counts["spans"] for facts in told) == sum(f.height for f in frames)
+    assert sum(facts.counts["spans"] for facts in told) == sum(len(spans) for spans in arrived)
     return lines
 
 
-def test_lines_of_the_live_path_do_not_grow_with_spans() -> None:
-    lines_of_detector(FEW)
-    few, many = lines_of_detector(FEW), lines_of_detector(MANY)
+@pytest.mark.parametrize("name", list(decoders()))
+def test_lines_of_the_live_path_do_not_grow_with_spans(name: str) -> None:
+    lines_of_detector(FEW, name)
+    few, many = lines_of_detector(FEW, name), lines_of_detector(MANY, name)
 
     added = Counter({place: n - few[place] for place, n in many.items()})
     worst = [f"{Path(f).name}:{n} +{more}" for (f, n), more in added.most_common(5)]

@@ -50,7 +50,7 @@ class Door:
         return self.taken()
 
     def taken(self) -> int:
-        self._taken += sum(frame.height for frame, _ in self.handover.take())
+        self._taken += sum(len(spans) for spans, _ in self.handover.take())
         return self._taken
 
 

@@ -1,7 +1,10 @@
-# Held to `src/python.rs` and `src/kernels.rs` by hand: `collector/decode/bridge.py` and
-# `detectors/kit/native.py` use all of it.
+# Held to `src/python.rs`, `src/kernels.rs` and `src/windowing.rs` by hand: `collector/decode/bridge.py`,
+# `detectors/kit/native.py` and `collector/window/native.py` use all of it.
 
+from collections.abc import Sequence
 from typing import Any
+
+from numpy.typing import NDArray
 
 INTERFACE: int
 REJECTED: list[str]
@@ -9,6 +12,7 @@ REPAIRED: list[str]
 
 class Batch:
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+    def __len__(self) -> int: ...
 
 class Columns:
     def __init__(self, frame: object) -> None: ...
@@ -30,6 +34,28 @@ class Kernels:
     def structure(self, columns: Columns) -> Batch | None: ...
     def worked(self, columns: Columns) -> Batch | None: ...
     def aside(self, columns: Columns) -> Batch | None: ...
+
+class Window:
+    def __init__(
+        self,
+        columns: Sequence[tuple[str, str, list[str]]],
+        facets: Sequence[str],
+        limits: tuple[float, float, int, float],
+        seed: int,
+    ) -> None: ...
+    def add(self, batch: Batch, arrival_s: float) -> None: ...
+    def add_columns(
+        self,
+        values: NDArray[Any],
+        link_rows: NDArray[Any],
+        link_ids: NDArray[Any],
+        arrival_s: float,
+    ) -> None: ...
+    def advance(self, now_s: float) -> None: ...
+    def finish(self, now_s: float | None) -> None: ...
+    def take(self, rows: int) -> Batch | None: ...
+    def sizes(self) -> tuple[int, int, int, int]: ...
+    def counts(self) -> list[tuple[str, int]]: ...
 
 class Shapes:
     def __init__(self, lexicon: dict[str, Any]) -> None: ...

@@ -102,18 +102,7 @@ impl Array {
 
     /// A column of names, by their number.
     #[must_use]
-    pub fn of_names(name: &str, values: Vec<u8>, names: &[String]) -> Self {
-        Self::of_known_names(name, values, None, names)
-    }
-
-    /// A column of names, by their number, null where they are not `valid`.
-    #[must_use]
-    pub fn of_known_names(
-        name: &str,
-        values: Vec<u8>,
-        valid: Option<Bits>,
-        names: &[String],
-    ) -> Self {
+    pub fn of_names(name: &str, values: Vec<u8>, valid: Option<Bits>, names: &[String]) -> Self {
         let mut array = Self::new(name, Values::U8(values), valid);
         array.categories = names.to_vec();
         array
@@ -123,6 +112,18 @@ impl Array {
     #[must_use]
     pub fn of_columns(len: usize, columns: Vec<Array>) -> Self {
         Self::new("", Values::Struct(len, columns), None)
+    }
+
+    /// Number of values.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// What the columns inside are called and hold; the values stay.

@@ -363,7 +363,7 @@ pub fn aside(table: &Table, c: &Constants) -> Option<Array> {
             Values::Bits(reads.filled.iter().copied().collect()),
             None,
         ),
-        Array::of_known_names(
+        Array::of_names(
             "expiry",
             reads.expiry.iter().map(|e| e.unwrap_or_default()).collect(),
             Some(reads.expiry.iter().map(Option::is_some).collect()),

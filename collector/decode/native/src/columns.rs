@@ -11,13 +11,16 @@ pub const RESOURCE: [&str; 5] = [
     "version",
     "instance",
 ];
-const SCOPE: &str = "scope";
+/// What follows them in a `Group`.
+pub const SCOPE: &str = "scope";
 /// Null where 0 is a value.
 pub const NULL: u64 = u64::MAX;
 /// Rows that room is made for before they come.
 const MOST_ROOM: usize = 4_096;
-const HAS_REMOTE: u32 = 1 << 8;
-const IS_REMOTE: u32 = 1 << 9;
+/// Flag: it is told whether the parent is remote.
+pub const HAS_REMOTE: u32 = 1 << 8;
+/// Flag: it is.
+pub const IS_REMOTE: u32 = 1 << 9;
 
 /// Codes of a resource and a scope; 0 is null.
 pub type Group = [u64; 6];
@@ -47,14 +50,16 @@ pub struct Row {
 /// Rows of one or more bodies.
 #[derive(Default)]
 pub struct Batch {
-    rows: Vec<Row>,
+    /// What each tells in any case.
+    pub rows: Vec<Row>,
     /// By row and facet: codes, of which 0 is null, and numbers, of which `NULL` is.
     pub facets: Vec<u64>,
     /// By `Extra`: rows with a value, and the value.
     pub extras: [Vec<(u32, u64)>; EXTRAS.len()],
     /// Resources with scopes that rows stand under.
     pub groups: Vec<Group>,
-    links: Vec<(u32, [u64; 3])>,
+    /// Links and the rows that they are of, ascending.
+    pub links: Vec<(u32, [u64; 3])>,
 }
 
 impl Batch {
@@ -202,7 +207,9 @@ impl Batch {
     }
 }
 
-fn null_of(layout: &Layout) -> u64 {
+/// What stands for null in a column that attributes tell.
+#[must_use]
+pub fn null_of(layout: &Layout) -> u64 {
     if *layout == Layout::U64 {
         0
     } else {
@@ -219,7 +226,7 @@ fn laid_out(column: &Column, values: Vec<u64>, null: Option<u64>) -> Array {
         Layout::I32 => Values::I32(values.into_iter().map(|v| v as i32).collect()),
         Layout::Enum(names) => {
             let values = values.into_iter().map(|v| v as u8).collect();
-            return Array::of_names(&column.name, values, names);
+            return Array::of_names(&column.name, values, None, names);
         }
         Layout::Bool => Values::Bits(values.into_iter().map(|v| v == 1).collect()),
         Layout::List => unreachable!("lists are laid out by themselves"),
@@ -253,10 +260,36 @@ impl Bits {
     }
 }
 
+impl Extend<bool> for Bits {
+    fn extend<I: IntoIterator<Item = bool>>(&mut self, bits: I) {
+        let mut bits = bits.into_iter();
+        while self.len % 8 > 0 {
+            let Some(bit) = bits.next() else { return };
+            self.push(bit);
+        }
+        let (mut byte, mut count) = (0, 0);
+        for bit in bits {
+            byte |= u8::from(bit) << count;
+            count += 1;
+            if count == 8 {
+                self.bytes.push(byte);
+                self.ones += byte.count_ones() as usize;
+                self.len += 8;
+                (byte, count) = (0, 0);
+            }
+        }
+        if count > 0 {
+            self.bytes.push(byte);
+            self.ones += byte.count_ones() as usize;
+            self.len += count;
+        }
+    }
+}
+
 impl FromIterator<bool> for Bits {
     fn from_iter<I: IntoIterator<Item = bool>>(bits: I) -> Self {
         let mut all = Self::default();
-        bits.into_iter().for_each(|bit| all.push(bit));
+        all.extend(bits);
         all
     }
 }
@@ -270,5 +303,20 @@ mod tests {
         let bits: Bits = (0..10).map(|n| n % 3 == 0).collect();
         assert_eq!(bits.bytes, [0b0100_1001, 0b10]);
         assert_eq!((bits.len, bits.ones), (10, 4));
+    }
+
+    #[test]
+    fn bits_that_come_together_are_those_that_come_alone() {
+        let values: Vec<u64> = (0..29).collect();
+        for before in 0..9 {
+            let mut together: Bits = (0..before).map(|n| n % 2 == 0).collect();
+            let mut alone = together.clone();
+            together.extend(values.iter().map(|v| v % 3 == 0));
+            for v in &values {
+                alone.push(v % 3 == 0);
+            }
+            assert_eq!(together.bytes, alone.bytes);
+            assert_eq!((together.len, together.ones), (alone.len, alone.ones));
+        }
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::hash::BuildHasherDefault;
 use std::ops::Range;
+use std::sync::Arc;
 
 use xxhash_rust::xxh3::{xxh3_128_with_seed, xxh3_64};
 
@@ -86,7 +87,7 @@ pub struct Asked {
 /// Decodes one body after the other; what it learnt outlives them.
 pub struct Decoder {
     /// what is read, and for what
-    pub tables: Tables,
+    pub tables: Arc<Tables>,
     schema: Schema,
     seed: u64,
     /// rows so far
@@ -112,7 +113,7 @@ impl Decoder {
     pub fn new(tables: Tables, schema: Schema, seed: u64) -> Self {
         Self {
             answers: Answers::new(&tables, seed),
-            tables,
+            tables: Arc::new(tables),
             schema,
             seed,
             batch: Batch::default(),

@@ -34,7 +34,7 @@ pub struct Given {
     reads: GivenReads,
     lexicon: GivenLexicon,
     own: [String; 4],
-    columns: Vec<(String, String, Vec<String>)>,
+    columns: GivenColumns,
     facets: Vec<String>,
     extras: HashMap<String, Vec<String>>,
     extra_columns: Vec<String>,
@@ -255,7 +255,14 @@ fn field(kind: &str) -> PyResult<Field> {
     })
 }
 
-fn columns(given: &[(String, String, Vec<String>)], facets: &[String]) -> PyResult<Vec<Column>> {
+/// Columns by name, layout and names of values.
+pub type GivenColumns = Vec<(String, String, Vec<String>)>;
+
+/// The columns of a frame; each has to have a source.
+pub fn columns(
+    given: &[(String, String, Vec<String>)],
+    facets: &[String],
+) -> PyResult<Vec<Column>> {
     let has_source = |name: &str, list: bool| {
         facets.iter().any(|f| f == name)
             || EXTRAS.iter().any(|(told, _)| *told == name)

@@ -9,7 +9,7 @@ use crate::arrow::{Array, ArrowArrayStream};
 use crate::aside::aside;
 use crate::constants::{Constants, Source};
 use crate::forest::{cycle_cuts, Ids, Parents};
-use crate::python::PyBatch;
+use crate::python::{Held, PyBatch};
 use crate::reading::Table;
 use crate::structure::structure;
 use crate::suspects::{nested_clients, statements, Bench};
@@ -153,7 +153,7 @@ impl PyKernels {
         make: fn(&Table, &Constants) -> Option<Array>,
     ) -> Option<PyBatch> {
         let found = py.detach(|| make(&columns.table, &self.constants));
-        found.map(|whole| PyBatch { whole: Some(whole) })
+        found.map(|whole| PyBatch::of(Held::Columns(whole)))
     }
 }
 

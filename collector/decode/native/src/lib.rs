@@ -2,7 +2,8 @@
 //!
 //! `decoder` walks the bytes of a request: `wire` reads fields, `schema` passes over what is not
 //! wanted, `span` reads spans, `telling` their attributes, `values` single values. Rows gather in
-//! `columns` and leave through `arrow`. What a span is (a statement, a request, a command) is told by
+//! `columns` and leave through `arrow`; or they wait, `packed`, in a `window` until their traces are
+//! whole, and are written to columns then (`assembly`). What a span is (a statement, a request, a command) is told by
 //! Python, once per pattern, and remembered in `answers`: in `known`, and in `forms` for all spans
 //! that differ in what is only hashed. `form` writes what those have in common, by `url`, `ids`,
 //! `command`, `document` and, for SQL, `lexer`, `lists` and `statement`. `python` is the door between
@@ -19,6 +20,8 @@ pub const INTERFACE: u32 = 4;
 pub mod answers;
 pub mod arrow;
 pub mod aside;
+pub mod assembly;
+pub mod closed;
 pub mod columns;
 pub mod command;
 pub mod constants;
@@ -36,6 +39,7 @@ mod kernels;
 pub mod known;
 pub mod lexer;
 pub mod lists;
+pub mod packed;
 #[cfg(feature = "python")]
 mod probe;
 #[cfg(feature = "python")]
@@ -51,6 +55,9 @@ pub mod telling;
 pub mod transcode;
 pub mod url;
 pub mod values;
+pub mod window;
+#[cfg(feature = "python")]
+mod windowing;
 pub mod wire;
 pub mod words;
 pub mod worked;

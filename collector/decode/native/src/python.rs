@@ -1,11 +1,13 @@
 //! The door between Python and the decoder.
 
+use std::sync::Arc;
+
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule};
 
 use crate::arrow::{stream_of, Array, ArrowArrayStream};
-use crate::columns::{NULL, RESOURCE};
+use crate::columns::{Batch, NULL, RESOURCE};
 use crate::decoder::{Asked, Counts, Decoder, Place};
 use crate::given::Given;
 use crate::tables::{Layout, Tables, EXTRAS};
@@ -52,15 +54,12 @@ impl PyDecoder {
         Ok(Some((accepted, rejected, repaired)))
     }
 
-    /// All rows since the last call, as an object with `__arrow_c_stream__`.
-    fn take(&mut self, py: Python<'_>) -> PyBatch {
+    /// All rows since the last call.
+    fn take(&mut self) -> PyBatch {
         let decoder = &mut self.decoder;
-        let whole = py.detach(|| {
-            let emptied = decoder.batch.emptied();
-            let batch = std::mem::replace(&mut decoder.batch, emptied);
-            Array::of_columns(batch.len(), batch.arrays(&decoder.tables))
-        });
-        PyBatch { whole: Some(whole) }
+        let emptied = decoder.batch.emptied();
+        let rows = std::mem::replace(&mut decoder.batch, emptied);
+        PyBatch::of(Held::Rows(Box::new(rows), decoder.tables.clone()))
     }
 
     /// Forgets what was classified: the texts behind its codes are about to be forgotten.
@@ -130,10 +129,37 @@ fn nulls(tables: &Tables) -> Vec<u64> {
     tables.facets.iter().map(null).collect()
 }
 
-/// Rows that were decoded: to be read once.
+/// What a batch holds until it is read.
+pub enum Held {
+    /// as they were decoded
+    Rows(Box<Batch>, Arc<Tables>),
+    /// as columns
+    Columns(Array),
+}
+
+/// Rows: to be read once, by a window or by `__arrow_c_stream__`.
 #[pyclass(name = "Batch", module = "spanlint_native")]
-pub(crate) struct PyBatch {
-    pub(crate) whole: Option<Array>,
+pub struct PyBatch {
+    held: Option<Held>,
+    rows: usize,
+}
+
+impl PyBatch {
+    /// One that holds this.
+    pub fn of(held: Held) -> Self {
+        let rows = match &held {
+            Held::Rows(batch, _) => batch.len(),
+            Held::Columns(whole) => whole.len(),
+        };
+        let held = Some(held);
+        Self { held, rows }
+    }
+
+    /// What it holds; once.
+    pub fn take(&mut self) -> PyResult<Held> {
+        let held = self.held.take();
+        held.ok_or_else(|| PyValueError::new_err("this batch was read before"))
+    }
 }
 
 #[pymethods]
@@ -146,9 +172,17 @@ impl PyBatch {
         requested_schema: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
         let _ = requested_schema; // a wish that may be left unfulfilled, says the specification
-        let whole = self.whole.take();
-        let whole = whole.ok_or_else(|| PyValueError::new_err("this batch was read before"))?;
+        let whole = match self.take()? {
+            Held::Columns(whole) => whole,
+            Held::Rows(batch, tables) => {
+                py.detach(|| Array::of_columns(batch.len(), batch.arrays(&tables)))
+            }
+        };
         PyCapsule::new_with_value::<ArrowArrayStream>(py, stream_of(whole), c"arrow_array_stream")
+    }
+
+    fn __len__(&self) -> usize {
+        self.rows
     }
 }
 
@@ -176,6 +210,9 @@ mod spanlint_native {
 
     #[pymodule_export]
     use crate::probe::Shapes;
+
+    #[pymodule_export]
+    use crate::windowing::PyWindow;
 
     /// Reasons of counts, in order.
     #[pymodule_init]

@@ -291,7 +291,7 @@ mod tests {
             vec![
                 Array::new("id", Values::U64(vec![5, 6, 7]), Some(valid)),
                 Array::new("at", Values::I64(vec![-1, 0, 1]), None),
-                Array::of_names("kind", vec![0, 1, 0], &["a".into(), "b".into()]),
+                Array::of_names("kind", vec![0, 1, 0], None, &["a".into(), "b".into()]),
                 Array::new("hit", Values::Bits(bits), None),
             ],
             3,

@@ -247,6 +247,7 @@ fn entry_columns(
         Array::of_names(
             "entry_kind",
             of(constants.unspecified, given.kind),
+            None,
             &constants.kinds,
         ),
         Array::new("entry_start_ns", Values::I64(start.collect()), None),
@@ -254,6 +255,7 @@ fn entry_columns(
         Array::of_names(
             "entry_status",
             of(constants.unset, given.status),
+            None,
             &constants.statuses,
         ),
         Array::new("is_entry", Values::Bits(is_entry.collect()), None),

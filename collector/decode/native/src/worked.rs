@@ -131,7 +131,7 @@ pub fn worked(table: &Table, constants: &Constants) -> Option<Array> {
     let outgoing: Bits = rows().map(|row| given.outgoing(row, constants)).collect();
     let mut columns = vec![
         Array::new("row", Values::U32((0..table.len() as u32).collect()), None),
-        Array::of_known_names(
+        Array::of_names(
             "work",
             work.iter().map(|work| work.unwrap_or_default()).collect(),
             Some(work.iter().map(Option::is_some).collect()),

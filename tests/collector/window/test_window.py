@@ -7,15 +7,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.slabs import SLAB_ROWS
-from collector.window import Window
+from collector.decode.choice import NATIVE, REFERENCE, decoders
+from collector.window.choice import make_window
+from collector.window.model import SLAB_ROWS, Limits, Window
 from support.frames import frame, span
+
+pytestmark = pytest.mark.parametrize("kind", list(decoders()))
 
 NS = 1_000_000_000
 
 
 def at(second: float) -> tuple[int, int]:
     return int(second * NS) - 10, int(second * NS)
+
+
+def window_of(kind: str, **limits: float) -> Window:
+    """The native window, where it is built, and the reference."""
+    decoder = REFERENCE if kind == REFERENCE else "auto"
+    window = make_window(Limits(**limits), decoder)  # type: ignore[arg-type]
+    assert type(window).__name__ == ("NativeWindow" if kind == NATIVE else "ReferenceWindow")
+    return window
 
 
 def ids(frames: list[pl.DataFrame]) -> list[int]:
@@ -31,8 +42,8 @@ def traces(frames: list[pl.DataFrame]) -> set[tuple[int, frozenset[int]]]:
     }
 
 
-def test_a_trace_closes_after_quiet_and_not_before() -> None:
-    window = Window(quiet_s=10)
+def test_a_trace_closes_after_quiet_and_not_before(kind: str) -> None:
+    window = window_of(kind, quiet_s=10)
     window.add(frame(span(1, at=at(100))), 100.5)
     assert window.close_due(110.9) == []
     assert ids(window.close_due(111.0)) == [1]
@@ -40,8 +51,8 @@ def test_a_trace_closes_after_quiet_and_not_before() -> None:
     assert window.open_traces == 0
 
 
-def test_ten_parts_in_ten_seconds_are_one_trace() -> None:
-    window = Window(quiet_s=3)
+def test_ten_parts_in_ten_seconds_are_one_trace(kind: str) -> None:
+    window = window_of(kind, quiet_s=3)
     closed: list[pl.DataFrame] = []
     for second in range(10):
         window.add(frame(span(second + 1, 99, at=at(100))), 100.0 + second)
@@ -60,9 +71,10 @@ def test_ten_parts_in_ten_seconds_are_one_trace() -> None:
     )
 )
 def test_any_split_within_the_quiet_time_gives_the_same_traces(
+    kind: str,
     arrivals: list[tuple[int, float, bool]],
 ) -> None:
-    window, closed, now = Window(quiet_s=10), [], 1_000.0
+    window, closed, now = window_of(kind, quiet_s=10), [], 1_000.0
     wanted: dict[int, set[int]] = {}
     for number, (trace, late_s, tick) in enumerate(arrivals, 1):
         wanted.setdefault(trace, set()).add(number)
@@ -77,8 +89,8 @@ def test_any_split_within_the_quiet_time_gives_the_same_traces(
     assert window.counts["late"] == 0
 
 
-def test_late_spans_are_counted_and_form_a_trace_of_their_own() -> None:
-    window = Window(quiet_s=5)
+def test_late_spans_are_counted_and_form_a_trace_of_their_own(kind: str) -> None:
+    window = window_of(kind, quiet_s=5)
     window.add(frame(span(1, at=at(100))), 100)
     assert ids(window.close_due(106)) == [1]
     window.add(frame(span(2, 1, at=at(100)), span(3, trace=2, at=at(100))), 107)
@@ -86,8 +98,8 @@ def test_late_spans_are_counted_and_form_a_trace_of_their_own() -> None:
     assert ids(window.close_due(113)) == [2, 3]
 
 
-def test_a_trace_waits_for_a_local_parent() -> None:
-    window = Window(quiet_s=5, max_age_s=60)
+def test_a_trace_waits_for_a_local_parent(kind: str) -> None:
+    window = window_of(kind, quiet_s=5, max_age_s=60)
     window.add(frame(span(2, 1, remote_parent=False, at=at(100))), 100)
     assert window.close_due(120) == []
     assert window.open_traces == 1
@@ -99,23 +111,24 @@ def test_a_trace_waits_for_a_local_parent() -> None:
 
 @pytest.mark.parametrize("remote", [True, None])
 def test_nothing_is_awaited_when_the_parent_is_remote_or_not_known_to_be_local(
+    kind: str,
     remote: bool | None,
 ) -> None:
-    window = Window(quiet_s=5)
+    window = window_of(kind, quiet_s=5)
     window.add(frame(span(2, 1, remote_parent=remote, at=at(100))), 100)
     assert ids(window.close_due(106)) == [2]
 
 
-def test_waiting_ends_at_the_age_limit() -> None:
-    window = Window(quiet_s=5, max_age_s=60)
+def test_waiting_ends_at_the_age_limit(kind: str) -> None:
+    window = window_of(kind, quiet_s=5, max_age_s=60)
     window.add(frame(span(2, 1, remote_parent=False, at=at(100))), 100)
     assert window.close_due(159) == []
     assert ids(window.close_due(160)) == [2]
     assert window.counts["aged"] == 1
 
 
-def test_a_trace_that_never_rests_closes_at_the_age_limit_with_all_its_rows() -> None:
-    window = Window(quiet_s=5, max_age_s=30)
+def test_a_trace_that_never_rests_closes_at_the_age_limit_with_all_its_rows(kind: str) -> None:
+    window = window_of(kind, quiet_s=5, max_age_s=30)
     closed: list[pl.DataFrame] = []
     for second in range(31):
         window.add(frame(span(second + 1, 99, at=at(100))), 100.0 + second)
@@ -124,8 +137,8 @@ def test_a_trace_that_never_rests_closes_at_the_age_limit_with_all_its_rows() ->
     assert window.counts["aged"] == 1
 
 
-def test_a_huge_trace_closes_early_and_others_stay() -> None:
-    window = Window(quiet_s=10, max_spans=100)
+def test_a_huge_trace_closes_early_and_others_stay(kind: str) -> None:
+    window = window_of(kind, quiet_s=10, max_spans=100)
     for second in range(4):
         rows = [span(second * 30 + n + 1, 999, at=at(100)) for n in range(30)]
         window.add(frame(*rows, span(1, trace=2, at=at(100))), 100.0 + second)
@@ -134,8 +147,8 @@ def test_a_huge_trace_closes_early_and_others_stay() -> None:
     assert window.rows == 4
 
 
-def test_frames_hold_whole_traces_of_at_most_a_slab() -> None:
-    window = Window()
+def test_frames_hold_whole_traces_of_at_most_a_slab(kind: str) -> None:
+    window = window_of(kind)
     small = frame(*(span(n + 1, trace=n // 7, at=at(100)) for n in range(700)))
     parts = [
         small.with_columns(pl.col("trace_hi") + i, pl.col("span_id") + i * 700) for i in range(120)
@@ -150,8 +163,8 @@ def test_frames_hold_whole_traces_of_at_most_a_slab() -> None:
     assert sum(f.height for f in closed) == 84_000
 
 
-def test_close_all_leaves_nothing() -> None:
-    window = Window()
+def test_close_all_leaves_nothing(kind: str) -> None:
+    window = window_of(kind)
     window.add(frame(span(2, 1, remote_parent=False, at=at(100))), 100)
     window.close_due(115)
     window.add(frame(span(3, trace=4, at=at(100))), 116)
@@ -160,8 +173,8 @@ def test_close_all_leaves_nothing() -> None:
     assert window.close_all() == []
 
 
-def test_an_old_trace_is_moved_as_a_whole() -> None:
-    window = Window(max_skew_s=60)
+def test_an_old_trace_is_moved_as_a_whole(kind: str) -> None:
+    window = window_of(kind, max_skew_s=60)
     window.add(frame(span(1, at=(0, 100)), span(2, 1, at=(10, 30))), 1_000)
     (closed,) = window.close_all()
     moved = dict(zip(closed["span_id"], closed["start_ns"], strict=True))
@@ -170,15 +183,15 @@ def test_an_old_trace_is_moved_as_a_whole() -> None:
     assert window.counts["clamped"] == 2
 
 
-def test_a_future_trace_is_moved_back() -> None:
-    window = Window(max_skew_s=60)
+def test_a_future_trace_is_moved_back(kind: str) -> None:
+    window = window_of(kind, max_skew_s=60)
     window.add(frame(span(1, at=at(9_000))), 1_000)
     (closed,) = window.close_all()
     assert (closed["start_ns"] + closed["duration_ns"]).to_list() == [1_060 * NS]
 
 
-def test_one_bad_clock_in_a_good_trace_moves_only_its_own_spans() -> None:
-    window = Window(max_skew_s=60)
+def test_one_bad_clock_in_a_good_trace_moves_only_its_own_spans(kind: str) -> None:
+    window = window_of(kind, max_skew_s=60)
     window.add(frame(span(1, at=at(1_000)), span(2, 1, at=at(5_000))), 1_000)
     (closed,) = window.close_all()
     ends = dict(zip(closed["span_id"], closed["start_ns"] + closed["duration_ns"], strict=True))
@@ -186,8 +199,8 @@ def test_one_bad_clock_in_a_good_trace_moves_only_its_own_spans() -> None:
     assert window.counts["clamped"] == 1
 
 
-def test_the_watermark_follows_events_within_the_quiet_time_of_the_present() -> None:
-    window = Window(quiet_s=10)
+def test_the_watermark_follows_events_within_the_quiet_time_of_the_present(kind: str) -> None:
+    window = window_of(kind, quiet_s=10)
     assert window.watermark_ns(1_000) == 990 * NS
     window.add(frame(span(1, at=at(995))), 996)
     assert window.watermark_ns(1_000) == 995 * NS

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collector.slabs import within
+from collector.window.slabs import within
 from detectors.kit.forest import Ids, Mask
 
 _TRACES = 200_000

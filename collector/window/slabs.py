@@ -13,14 +13,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from collector.window.model import SLAB_ROWS
 from detectors.kit.forest import Ids, Mask
-
-SLAB_ROWS = 65_536
-"""Rows of a returned frame, where traces are not larger: a slab has a fixed cost.
-
-Measured, structure and all tables, µs a span: 3.1 at 8k rows, 2.0 at 20k, 1.3 at 64k. More cost
-less still: who observes one slab at a time takes several of these (`detect.Detector`).
-"""
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from collector.remembered import Remembered
+from collector.window.remembered import Remembered
 
 
 def traces(*numbers: int) -> np.ndarray:

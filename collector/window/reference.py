@@ -1,69 +1,61 @@
-"""Gathers spans until their traces are whole: closed on quiet, on age or on size.
+"""The window in numpy: one slab per second of arrival.
 
-One slab per second of arrival. When a slab is due (its second ended `quiet_s` ago) the rows whose
-trace appears in a later slab move there; those of traces that await a span of their own process
-are set aside; all others leave as whole traces. So a row is touched once or twice, never per tick.
-A span counts as awaited while a span whose parent is local (flag `remote_parent` is False: SDKs
-end the parent last) names a parent that is not there; where the SDK does not say, nothing is
-awaited.
-
-Pure of clocks: arrival and present are passed in, in seconds since the Unix epoch.
+When a slab is due (its second ended `quiet_s` ago) the rows whose trace appears in a later slab
+move there; those of traces that await a span of their own process are set aside; all others leave
+as whole traces. So a row is touched once or twice, never per tick.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sized
 from math import floor
+from typing import cast
 
 import numpy as np
 import polars as pl
 
-from collector.remembered import Remembered
-from collector.slabs import Chunk, Slab, cut, join, within
+from collector.window.model import Limits, Window
+from collector.window.remembered import Remembered
+from collector.window.slabs import Chunk, Slab, cut, join, within
 from detectors.kit import forest
+from detectors.kit.columns import SPAN_SCHEMA
 from detectors.kit.forest import Ids, Mask
-
-ROW_BYTES = 250
-"""Bytes of a buffered span: 8 for each of about 30 wide columns, and null masks."""
 
 _ARRIVAL = "_arrival"
 _NS = 1_000_000_000
 
 
-class Window:
-    """Buffers span columns by arrival and gives whole traces.
+class ReferenceWindow(Window):
+    """Buffers span columns by arrival and gives whole traces."""
 
-    Args:
-        quiet_s: a trace is closed when none of its spans arrived for so long.
-        max_age_s: or when its first span arrived so long ago.
-        max_spans: or when it has so many spans.
-        max_skew_s: how far from its arrival the end of a span may lie.
-    """
-
-    def __init__(
-        self,
-        quiet_s: float = 10.0,
-        max_age_s: float = 60.0,
-        max_spans: int = 50_000,
-        max_skew_s: float = 3_600.0,
-    ) -> None:
-        self.quiet_s = quiet_s
-        self.max_age_s = max_age_s
-        self.max_spans = max_spans
-        self.max_skew_s = max_skew_s
-        self.rows = 0
+    def __init__(self, limits: Limits | None = None) -> None:
+        super().__init__(limits)
+        self._rows = 0
         self._fresh: dict[int, list[tuple[pl.DataFrame, int]]] = {}
         self._slabs: dict[int, Slab] = {}
         self._waiting = Slab()
         self._closed = Remembered()
         self._counts: Counter[str] = Counter()
         self._last_end_ns = 0
+        self._ready: list[pl.DataFrame] = []
 
-    def add(self, frame: pl.DataFrame, arrival_s: float) -> None:
+    def add(self, spans: Sized, arrival_s: float) -> None:
         """Buffer a frame with the span columns that arrived at `arrival_s`."""
-        if frame.height:
+        if len(spans):
+            frame = pl.DataFrame(cast("pl.DataFrame", spans))
             self._fresh.setdefault(floor(arrival_s), []).append((frame, int(arrival_s * _NS)))
-            self.rows += frame.height
+            self._rows += frame.height
+
+    @property
+    def rows(self) -> int:
+        """Spans of open traces."""
+        return self._rows
+
+    @property
+    def closed_rows(self) -> int:
+        """Spans of closed traces that were not taken yet."""
+        return sum(frame.height for frame in self._ready)
 
     @property
     def open_traces(self) -> int:
@@ -74,40 +66,44 @@ class Window:
 
     @property
     def counts(self) -> Counter[str]:
-        """What had to be done: spans `late` (their trace was closed before) and `clamped`.
-
-        Traces closed early: `huge`, `aged`; traces closed in all: `closed`. Never decreases.
-        """
+        """What had to be done."""
         self._settle()
         return self._counts
 
-    def watermark_ns(self, now_s: float) -> int:
-        """The event time up to which this window has seen spans.
-
-        The latest end of a span seen, but never more than `quiet_s` behind the present (idle
-        services must resolve) nor ahead of it (one fast clock must expire nothing).
-        """
+    @property
+    def last_end_ns(self) -> int:
+        """The latest end of a span."""
         self._settle()
-        now = int(now_s * _NS)
-        return min(max(self._last_end_ns, now - int(self.quiet_s * _NS)), now)
+        return self._last_end_ns
 
-    def close_due(self, now_s: float) -> list[pl.DataFrame]:
-        """Whole traces that are closed by now, in frames of `SLAB_ROWS` where possible."""
+    def advance(self, now_s: float) -> None:
+        """Closes the traces that are due."""
         self._settle()
         closed = self._close_huge()
         for second in sorted(self._slabs):
-            if second + 1 + self.quiet_s <= now_s:
+            if second + 1 + self.limits.quiet_s <= now_s:
                 closed += self._close_slab(second)
         closed += self._close_expired(now_s)
-        return self._emit(closed, now_s)
+        self._emit(closed, now_s)
 
-    def close_all(self, now_s: float | None = None) -> list[pl.DataFrame]:
-        """Everything that is left, as whole traces."""
+    def finish(self, now_s: float | None = None) -> None:
+        """Closes all traces."""
         self._settle()
         chunks = [c for s in (*self._slabs.values(), self._waiting) for c in s.chunks]
         last = max(self._slabs, default=0) + 1.0
         self._slabs, self._waiting = {}, Slab()
-        return self._emit(chunks, last if now_s is None else now_s)
+        self._emit(chunks, last if now_s is None else now_s)
+
+    def take(self, rows: int) -> pl.DataFrame:
+        """Closed traces of at most so many spans, as far as frames fit."""
+        taken, room = self._ready[:1], rows - sum(frame.height for frame in self._ready[:1])
+        for frame in self._ready[1:]:
+            if frame.height > room:
+                break
+            taken.append(frame)
+            room -= frame.height
+        del self._ready[: len(taken)]
+        return pl.concat(taken, rechunk=True) if taken else pl.DataFrame(schema=SPAN_SCHEMA)
 
     def _settle(self) -> None:
         """Index what was added since: many small frames become one per second of arrival."""
@@ -141,7 +137,7 @@ class Window:
         return [whole.take(~waits)]
 
     def _aged(self, chunk: Chunk, now_s: float) -> Mask:
-        oldest = int((now_s - self.max_age_s) * _NS)
+        oldest = int((now_s - self.limits.max_age_s) * _NS)
         return chunk.frame[_ARRIVAL].to_numpy() <= oldest
 
     def _close_expired(self, now_s: float) -> list[Chunk]:
@@ -157,14 +153,14 @@ class Window:
     def _close_huge(self) -> list[Chunk]:
         slabs = (*self._slabs.values(), self._waiting)
         # The sum of the largest trace of each slab bounds every trace: nearly always enough.
-        if sum(int(s.traces()[1].max(initial=0)) for s in slabs) < self.max_spans:
+        if sum(int(s.traces()[1].max(initial=0)) for s in slabs) < self.limits.max_spans:
             return []
         keys = np.concatenate([s.traces()[0] for s in slabs])
         sizes = np.concatenate([s.traces()[1] for s in slabs])
         traces, places = np.unique(keys, return_inverse=True)
         total = np.zeros(len(traces), np.int64)
         np.add.at(total, places, sizes)
-        huge = traces[total >= self.max_spans]
+        huge = traces[total >= self.limits.max_spans]
         self._counts["huge"] += len(huge)
         return self._pull(huge)
 
@@ -172,19 +168,19 @@ class Window:
         slabs = (*self._slabs.values(), self._waiting)
         return [chunk for slab in slabs for chunk in slab.pull(wanted)] if len(wanted) else []
 
-    def _emit(self, chunks: list[Chunk], now_s: float) -> list[pl.DataFrame]:
-        """Frames of whole traces, times clamped; their traces are remembered as closed."""
+    def _emit(self, chunks: list[Chunk], now_s: float) -> None:
+        """Frames of whole traces are ready, times clamped; their traces are remembered."""
         chunks = [c for c in chunks if len(c.keys)]
         if not chunks:
-            return []
+            return
         whole = join(chunks)
-        self.rows -= len(whole.keys)
+        self._rows -= len(whole.keys)
         traces = np.unique(whole.keys)
         self._counts["closed"] += len(traces)
         self._closed.add(traces, now_s)
-        clamped, count = clamp_times(whole.frame, whole.keys, int(self.max_skew_s * _NS))
+        clamped, count = clamp_times(whole.frame, whole.keys, int(self.limits.max_skew_s * _NS))
         self._counts["clamped"] += count
-        return cut(Chunk(clamped, whole.keys))
+        self._ready += cut(Chunk(clamped, whole.keys))
 
 
 def clamp_times(frame: pl.DataFrame, traces: Ids, skew_ns: int) -> tuple[pl.DataFrame, int]:

@@ -1,0 +1,377 @@
+//! Rows of spans, packed: what a window keeps of each until its trace is whole.
+//!
+//! A row is a head of fixed words, then a word for each column that it tells: two thirds of what
+//! columns with nulls take, and all of it in one place.
+
+use std::collections::HashMap;
+
+use crate::columns::{null_of, Batch, Group, Row, HAS_REMOTE, IS_REMOTE, NULL, RESOURCE, SCOPE};
+use crate::tables::{Column, EXTRAS};
+
+/// Words of a row before those of the columns that it tells.
+pub const HEAD: usize = 8;
+/// Place of the bits of told columns, and of kind and status above them.
+pub const TOLD: usize = 0;
+/// Place of the number of resource and scope, and of the flags below it.
+pub const MARKS: usize = 1;
+/// Place of the upper half of the trace id.
+pub const TRACE_HI: usize = 2;
+/// Place of the lower half.
+pub const TRACE_LO: usize = 3;
+/// Place of the span id.
+pub const SPAN_ID: usize = 4;
+/// Place of the parent's id, 0 for none.
+pub const PARENT: usize = 5;
+/// Place of the start.
+pub const START: usize = 6;
+/// Place of the duration.
+pub const DURATION: usize = 7;
+const KIND_SHIFT: u32 = 48;
+const STATUS_SHIFT: u32 = 56;
+const MOST_TOLD: usize = KIND_SHIFT as usize;
+
+/// Where the value of a column is in a packed row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// a word of the head
+    Word(usize),
+    /// beside the bits of told columns
+    Kind,
+    /// likewise
+    Status,
+    /// beside the number of the group
+    Flags,
+    /// what the flags say of the parent
+    RemoteParent,
+    /// a code of the resource or scope
+    Group(usize),
+    /// a word that is there when its bit is set
+    Told(usize),
+    /// beside the rows
+    Links,
+}
+
+/// Which column is packed where.
+pub struct Plan {
+    /// the columns of the frame
+    pub columns: Vec<Column>,
+    /// by column
+    pub sources: Vec<Source>,
+    cells: Vec<Cell>,
+    facets: usize,
+}
+
+/// Where a told column comes from; the extra counts before the facet.
+struct Cell {
+    column: usize,
+    facet: Option<usize>,
+    extra: Option<usize>,
+    null: u64,
+}
+
+/// Rows that arrived together.
+pub struct Chunk {
+    words: Vec<u64>,
+    offsets: Vec<u32>,
+    /// resources with scopes
+    pub groups: Vec<Group>,
+    links: Vec<(u32, [u64; 3])>,
+    /// when they arrived
+    pub arrival_ns: i64,
+}
+
+impl Plan {
+    /// The plan for the columns of a frame; `facets` are told by classification, in their order.
+    pub fn new(columns: Vec<Column>, facets: &[String]) -> Result<Self, String> {
+        let mut plan = Self {
+            sources: Vec::with_capacity(columns.len()),
+            columns: Vec::new(),
+            cells: Vec::new(),
+            facets: facets.len(),
+        };
+        for (number, column) in columns.iter().enumerate() {
+            let source = plan.source(number, column, facets);
+            plan.sources.push(source);
+        }
+        if plan.cells.len() > MOST_TOLD {
+            return Err(format!(
+                "more than {MOST_TOLD} columns are told by attributes"
+            ));
+        }
+        plan.columns = columns;
+        Ok(plan)
+    }
+
+    fn source(&mut self, number: usize, column: &Column, facets: &[String]) -> Source {
+        let name = column.name.as_str();
+        let mut groups = RESOURCE.iter().chain([&SCOPE]);
+        if let Some(place) = groups.position(|group| *group == name) {
+            return Source::Group(place);
+        }
+        match name {
+            "trace_hi" => Source::Word(TRACE_HI),
+            "trace_lo" => Source::Word(TRACE_LO),
+            "span_id" => Source::Word(SPAN_ID),
+            "parent_span_id" => Source::Word(PARENT),
+            "start_ns" => Source::Word(START),
+            "duration_ns" => Source::Word(DURATION),
+            "kind" => Source::Kind,
+            "status" => Source::Status,
+            "flags" => Source::Flags,
+            "remote_parent" => Source::RemoteParent,
+            "links" => Source::Links,
+            _ => {
+                self.cells.push(Cell {
+                    column: number,
+                    facet: facets.iter().position(|facet| facet == name),
+                    extra: EXTRAS.iter().position(|(told, _)| *told == name),
+                    null: null_of(&column.layout),
+                });
+                Source::Told(self.cells.len() - 1)
+            }
+        }
+    }
+
+    /// What stands for null in a column; None where there is none.
+    #[must_use]
+    pub fn null(&self, column: usize) -> Option<u64> {
+        match self.sources[column] {
+            Source::Word(PARENT) | Source::Group(_) => Some(0),
+            Source::RemoteParent => Some(NULL),
+            Source::Told(cell) => Some(self.cells[cell].null),
+            _ => None,
+        }
+    }
+
+    /// By bit of a told column: what stands for null.
+    pub fn told_nulls(&self) -> impl Iterator<Item = u64> + '_ {
+        self.cells.iter().map(|cell| cell.null)
+    }
+
+    /// Packs what was decoded.
+    #[must_use]
+    pub fn pack(&self, batch: Batch, arrival_ns: i64) -> Chunk {
+        let Batch {
+            rows,
+            facets,
+            mut extras,
+            groups,
+            links,
+        } = batch;
+        for extra in &mut extras {
+            if !extra.is_sorted_by_key(|(row, _)| *row) {
+                extra.sort_by_key(|(row, _)| *row); // stable: of two the later counts
+            }
+        }
+        let mut chunk = Chunk::with_room(rows.len(), groups, links, arrival_ns);
+        let mut next = [0; EXTRAS.len()];
+        for (number, row) in rows.iter().enumerate() {
+            let at = chunk.push_head(row);
+            let told = &facets[number * self.facets..(number + 1) * self.facets];
+            for (bit, cell) in self.cells.iter().enumerate() {
+                let mut value = cell.facet.map_or(cell.null, |place| told[place]);
+                if let Some(place) = cell.extra {
+                    let (extra, next) = (&extras[place], &mut next[place]);
+                    while let Some(&(_, last)) = extra.get(*next).filter(|e| e.0 as usize == number)
+                    {
+                        value = last;
+                        *next += 1;
+                    }
+                }
+                if value != cell.null {
+                    chunk.words[at] |= 1 << bit;
+                    chunk.words.push(value);
+                }
+            }
+            chunk.offsets.push(chunk.words.len() as u32);
+        }
+        chunk.words.shrink_to_fit();
+        chunk
+    }
+
+    /// Packs columns: by column the value of each row, nulls as `null` says, else as 0.
+    #[must_use]
+    pub fn pack_columns(
+        &self,
+        columns: &[&[u64]],
+        links: Vec<(u32, [u64; 3])>,
+        arrival_ns: i64,
+    ) -> Chunk {
+        let rows = self
+            .position(Source::Word(SPAN_ID))
+            .map_or(0, |c| columns[c].len());
+        let mut known: HashMap<Group, u32> = HashMap::new();
+        let mut chunk = Chunk::with_room(rows, Vec::new(), links, arrival_ns);
+        let at = |column: usize, row: usize| columns[column][row];
+        for row in 0..rows {
+            let value = |source| self.position(source).map_or(0, |column| at(column, row));
+            let group: Group = std::array::from_fn(|n| value(Source::Group(n)));
+            let number = *known.entry(group).or_insert_with(|| {
+                chunk.groups.push(group);
+                chunk.groups.len() as u32 - 1
+            });
+            // The flags are what the parent is told by here.
+            let remote = match value(Source::RemoteParent) {
+                NULL => 0,
+                remote => HAS_REMOTE | (IS_REMOTE * u32::from(remote == 1)),
+            };
+            let flags = value(Source::Flags) as u32 & !(HAS_REMOTE | IS_REMOTE) | remote;
+            let start = chunk.push_head(&Row {
+                trace: [value(Source::Word(TRACE_HI)), value(Source::Word(TRACE_LO))],
+                span_id: value(Source::Word(SPAN_ID)),
+                parent: value(Source::Word(PARENT)),
+                group: number,
+                kind: value(Source::Kind) as u8,
+                start_ns: value(Source::Word(START)) as i64,
+                duration_ns: value(Source::Word(DURATION)) as i64,
+                status: value(Source::Status) as u8,
+                flags,
+            });
+            for (bit, cell) in self.cells.iter().enumerate() {
+                let value = at(cell.column, row);
+                if value != cell.null {
+                    chunk.words[start] |= 1 << bit;
+                    chunk.words.push(value);
+                }
+            }
+            chunk.offsets.push(chunk.words.len() as u32);
+        }
+        chunk
+    }
+
+    fn position(&self, source: Source) -> Option<usize> {
+        self.sources.iter().position(|s| *s == source)
+    }
+}
+
+impl Chunk {
+    fn with_room(
+        rows: usize,
+        groups: Vec<Group>,
+        links: Vec<(u32, [u64; 3])>,
+        arrival_ns: i64,
+    ) -> Self {
+        let mut offsets = Vec::with_capacity(rows + 1);
+        offsets.push(0);
+        Self {
+            words: Vec::with_capacity(rows * (HEAD + 14)),
+            offsets,
+            groups,
+            links,
+            arrival_ns,
+        }
+    }
+
+    fn push_head(&mut self, row: &Row) -> usize {
+        let at = self.words.len();
+        self.words.extend_from_slice(&[
+            u64::from(row.kind) << KIND_SHIFT | u64::from(row.status) << STATUS_SHIFT,
+            u64::from(row.group) << 32 | u64::from(row.flags),
+            row.trace[0],
+            row.trace[1],
+            row.span_id,
+            row.parent,
+            row.start_ns as u64,
+            row.duration_ns as u64,
+        ]);
+        at
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The words of a row.
+    #[inline]
+    #[must_use]
+    pub fn row(&self, row: u32) -> &[u64] {
+        let at = row as usize;
+        &self.words[self.offsets[at] as usize..self.offsets[at + 1] as usize]
+    }
+
+    /// Moves the start of a row.
+    pub fn set_start(&mut self, row: u32, start_ns: i64) {
+        self.words[self.offsets[row as usize] as usize + START] = start_ns as u64;
+    }
+
+    /// The links of a row.
+    pub fn links(&self, row: u32) -> impl Iterator<Item = &[u64; 3]> {
+        let from = self.links.partition_point(|(of, _)| *of < row);
+        let links = self.links[from..].iter();
+        links.take_while(move |(of, _)| *of == row).map(|l| &l.1)
+    }
+
+    /// A chunk of some of the rows, ascending.
+    #[must_use]
+    pub fn only(&self, rows: &[u32]) -> Self {
+        let size = rows.iter().map(|&row| self.row(row).len()).sum();
+        let mut kept = Self {
+            words: Vec::with_capacity(size),
+            offsets: Vec::with_capacity(rows.len() + 1),
+            groups: self.groups.clone(),
+            links: Vec::new(),
+            arrival_ns: self.arrival_ns,
+        };
+        kept.offsets.push(0);
+        for (number, &row) in rows.iter().enumerate() {
+            kept.words.extend_from_slice(self.row(row));
+            kept.offsets.push(kept.words.len() as u32);
+            let links = self.links(row).map(|ids| (number as u32, *ids));
+            kept.links.extend(links);
+        }
+        kept
+    }
+}
+
+/// The kind of a packed row.
+#[inline]
+#[must_use]
+pub fn kind(row: &[u64]) -> u64 {
+    row[TOLD] >> KIND_SHIFT & 0xff
+}
+
+/// The status of a packed row.
+#[inline]
+#[must_use]
+pub fn status(row: &[u64]) -> u64 {
+    row[TOLD] >> STATUS_SHIFT
+}
+
+/// The flags of a packed row.
+#[inline]
+#[must_use]
+pub fn flags(row: &[u64]) -> u64 {
+    row[MARKS] & 0xffff_ffff
+}
+
+/// The bits of the columns that a packed row tells.
+#[inline]
+#[must_use]
+pub fn told(row: &[u64]) -> u64 {
+    row[TOLD] & ((1 << KIND_SHIFT) - 1)
+}
+
+/// Whether the parent of a packed row is remote: `NULL` where that is not said.
+#[inline]
+#[must_use]
+pub fn remote_parent(row: &[u64]) -> u64 {
+    match row[MARKS] as u32 {
+        flags if flags & HAS_REMOTE == 0 => NULL,
+        flags => u64::from(flags & IS_REMOTE != 0),
+    }
+}
+
+/// The parent that a packed row waits for: its id, when it is of the same process.
+#[inline]
+#[must_use]
+pub fn awaited(row: &[u64]) -> Option<u64> {
+    (row[PARENT] != 0 && remote_parent(row) == 0).then_some(row[PARENT])
+}
