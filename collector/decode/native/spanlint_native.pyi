@@ -1,5 +1,5 @@
-# Held to `src/python.rs`, `src/kernels.rs` and `src/windowing.rs` by hand: `collector/decode/bridge.py`,
-# `detectors/kit/native.py` and `collector/window/native.py` use all of it.
+# Held by hand to `src/python.rs`, `src/kernels.rs` and `src/windowing.rs`; used by
+# `collector/decode/bridge.py`, `detectors/kit/native.py` and `collector/window/native.py`.
 
 from collections.abc import Sequence
 from typing import Any
