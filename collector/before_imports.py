@@ -15,6 +15,7 @@ import os
 
 _SAID = {
     "POLARS_MAX_THREADS": "1",  # one thread uses it
+    "OPENBLAS_NUM_THREADS": "1",  # numpy multiplies no matrices here; each thread has a buffer
     "GRPC_VERBOSITY": "NONE",  # what matters is said by us, in one line
     "_RJEM_MALLOC_CONF": "narenas:1,dirty_decay_ms:30,muzzy_decay_ms:0",
 }
