@@ -16,14 +16,11 @@ from detectors.kit.traits import Trait
 class Bench:
     """The spans under repair: columns in canonical order, changes noted until the end.
 
-    parent: row of the parent or -1; parent_id, named: its id and whether there is one.
-    alive: what is still there. laid: as it was at first.
+    laid: their parents, as they are by now. alive: what is still there.
     """
 
     spans: pl.DataFrame
     laid: native.Laid
-    parent_id: Ids
-    named: Mask
     alive: Mask
     counts: dict[str, int] = field(default_factory=dict)
     moved: bool = False
@@ -42,10 +39,7 @@ class Bench:
         if laid.doubled:
             kept = _without_doubles(spans)
             laid = _laid(kept)
-        parent_id = forest.ids(kept, "parent_span_id").copy()
-        named = forest.present(kept, "parent_span_id").copy()
-        alive = np.ones(kept.height, np.bool_)
-        bench = cls(kept, laid, parent_id, named, alive)
+        bench = cls(kept, laid, np.ones(kept.height, np.bool_))
         bench.count("duplicate", spans.height - kept.height)
         return bench
 
@@ -53,6 +47,16 @@ class Bench:
     def parent(self) -> Rows:
         """Row of the parent of each row, or -1."""
         return self.laid.parent
+
+    @property
+    def parent_id(self) -> Ids:
+        """Its id, 0 for none."""
+        return self.laid.parent_id
+
+    @property
+    def named(self) -> Mask:
+        """Whether there is one, be it known or not."""
+        return self.laid.named
 
     def count(self, reason: str, spans: int) -> None:
         """Note that so many spans were repaired."""
@@ -82,7 +86,7 @@ class Bench:
 
     def suspects(self, kernel: str) -> Rows | None:
         """Rows that a repair has to look at, None where numpy has to find them."""
-        return native.suspects(kernel, self.laid, (self.parent_id, self.named), self.alive)
+        return native.suspects(kernel, self.laid, self.alive)
 
     def set(self, column: str, rows: Rows, values: pl.Series) -> None:
         """New values of a column at some rows."""
@@ -135,10 +139,11 @@ def _laid(spans: pl.DataFrame) -> native.Laid:
     trace, span = _traces(spans), forest.ids(spans, "span_id")
     keys = np.sort(forest.spread(trace.astype(np.uint64), span))
     doubled = bool(np.any(keys[1:] == keys[:-1]))
-    wanted = forest.ids(spans, "parent_span_id")
-    parent = forest.find_rows(trace, span, wanted, forest.present(spans, "parent_span_id"))
+    parent_id = forest.ids(spans, "parent_span_id").copy()  # these are changed in place
+    named = forest.present(spans, "parent_span_id").copy()
+    parent = forest.find_rows(trace, span, parent_id, named)
     traits = int(np.bitwise_or.reduce(spans["traits"].fill_null(0).to_numpy()))
-    return native.Laid(parent, doubled, forest.cycle_cuts(parent), traits)
+    return native.Laid(parent, parent_id, named, doubled, forest.cycle_cuts(parent), traits)
 
 
 def _without_doubles(spans: pl.DataFrame) -> pl.DataFrame:

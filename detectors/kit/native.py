@@ -7,6 +7,7 @@ in canonical order, and for columns with nulls that no decoder writes. Both give
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,8 @@ from detectors.kit.forest import Ids, Mask, Rows
 from detectors.kit.texts import code
 from detectors.kit.traits import Trait
 
+log = logging.getLogger(__name__)
+
 INTERFACE = 4
 """What both sides have to speak; `collector/decode/native/src/lib.rs` has the other half."""
 
@@ -32,14 +35,17 @@ _REPAIRS = (
 
 @cache
 def kernels() -> Any | None:
-    """The native kernels, None where there are none."""
+    """The native kernels, None where there are none that fit."""
     try:
         import spanlint_native  # type: ignore[import-not-found, unused-ignore]  # may not be built
-    except ImportError:
+
+        if spanlint_native.INTERFACE == INTERFACE:
+            return spanlint_native.Kernels(_constants())
+    except ModuleNotFoundError:
         return None
-    if getattr(spanlint_native, "INTERFACE", 1) != INTERFACE:
-        return None  # `collector.decode.choice` says so
-    return spanlint_native.Kernels(_constants())
+    except (ImportError, AttributeError, TypeError, ValueError, LookupError) as error:
+        log.warning("spanlint-native does not fit this spanlint: %s; using numpy", error)
+    return None  # of another interface: `collector.decode.choice` says so
 
 
 def _constants() -> dict[str, Any]:
@@ -61,7 +67,7 @@ def columns_of(frame: pl.DataFrame, names: Sequence[str]) -> Any:
     """Some columns of a frame, as kernels read them."""
     import spanlint_native
 
-    return spanlint_native.Columns(frame.select(names).rechunk())
+    return spanlint_native.Columns(frame[list(names)].rechunk())
 
 
 def made(
@@ -76,11 +82,14 @@ def made(
 class Laid:
     """Spans in canonical order: who is whose parent.
 
-    parent: row of the parent or -1. doubled: whether a span id occurs twice in a trace. cuts: rows
-    to be cut so that no cycle is left. traits: all that occur. columns: for the kernels, or None.
+    parent: row of the parent or -1; parent_id, named: its id and whether there is one. doubled:
+    whether a span id occurs twice in a trace. cuts: rows to be cut so that no cycle is left.
+    traits: all that occur. columns: for the kernels, or None.
     """
 
     parent: Rows
+    parent_id: Ids
+    named: Mask
     doubled: bool
     cuts: Rows
     traits: int
@@ -93,22 +102,23 @@ def lay_out(spans: pl.DataFrame) -> Laid | None:
         return None
     columns = columns_of(spans, _REPAIRS)
     parent = np.empty(spans.height, np.int64)
-    found = columns.parents(parent)
+    ids, named = np.empty(spans.height, np.uint64), np.empty(spans.height, np.bool_)
+    found = columns.parents(parent, ids, named.view(np.uint8))
     if found is None:
         return None
     doubled, cuts = found
-    return Laid(parent, doubled, np.array(cuts, np.int64), columns.bits("traits"), columns)
+    cut = np.array(cuts, np.int64)
+    return Laid(parent, ids, named, doubled, cut, columns.bits("traits"), columns)
 
 
-def suspects(kernel: str, laid: Laid, parents: tuple[Ids, Mask], alive: Mask) -> Rows | None:
+def suspects(kernel: str, laid: Laid, alive: Mask) -> Rows | None:
     """Rows that a repair has to look at, by `nested_clients` or `statements`.
 
-    parents: id of the parent of each row, and whether there is one; `laid.parent` is its row.
+    laid: parents as they are by now. alive: which rows are still there.
     """
     native = kernels()
     if native is None or laid.columns is None:
         return None
-    ids, named = parents
-    bench = (laid.parent, ids, named.view(np.uint8), alive.view(np.uint8))
+    bench = (laid.parent, laid.parent_id, laid.named.view(np.uint8), alive.view(np.uint8))
     rows = getattr(native, kernel)(laid.columns, bench)
     return None if rows is None else np.frombuffer(rows, np.int64)

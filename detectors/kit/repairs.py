@@ -68,7 +68,8 @@ def _drop_driver_steps(bench: Bench) -> None:
 def _fold_get_more(bench: Bench) -> None:
     """A MongoDB getMore continues the last read of its collection under the same parent."""
     more = bench.rows_with(Trait.CURSOR)
-    more = more[bench.ids("system", more) == np.uint64(_MONGODB)]
+    if len(more):
+        more = more[bench.ids("system", more) == np.uint64(_MONGODB)]
     if not len(more):
         return
     reads = bench.rows_with(Trait.READ)

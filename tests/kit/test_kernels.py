@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from collector.decode import choice
 from collector.decode.files import read_files
 from detectors.kit import native
 from detectors.kit.answers import tell_work
@@ -163,6 +166,29 @@ def test_kernels_take_what_a_decoder_writes() -> None:
         all_steps(spans)
 
     assert calls == ["structure True", "worked True", "aside True"]
+
+
+def test_another_interface_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = ModuleType("spanlint_native")
+    monkeypatch.setitem(sys.modules, "spanlint_native", other)
+    for spoken in (native.INTERFACE - 1, native.INTERFACE + 1):
+        other.INTERFACE = spoken  # type: ignore[attr-defined]
+        assert native.kernels.__wrapped__() is None
+
+
+def test_an_extension_that_does_not_fit_is_announced(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stale = ModuleType("spanlint_native")
+    stale.INTERFACE = native.INTERFACE  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "spanlint_native", stale)
+
+    assert native.kernels.__wrapped__() is None
+    assert "using numpy" in caplog.text
+
+
+def test_decoding_and_kernels_speak_one_interface() -> None:
+    assert native.INTERFACE == choice.INTERFACE
 
 
 def test_several_chunks_are_read_as_one() -> None:

@@ -1,6 +1,7 @@
 //! Cache-aside as spans show it: the columns `ASIDE` of `detectors/kit/aside.py`, which defines them.
 
 use crate::arrow::{Array, Values};
+use crate::bits::{codes, gathered, Sparse};
 use crate::columns::Bits;
 use crate::constants::Constants;
 use crate::forest::clipped;
@@ -121,6 +122,8 @@ struct Entry {
     past_fill: u32,
     past_evict: u32,
     past_expire: u32,
+    /// Whether it has a command at all.
+    used: bool,
     bumped: bool,
     masked_lookup: bool,
     counts: [i64; 4],
@@ -133,6 +136,7 @@ const NO_COMMANDS: Entry = Entry {
     past_fill: 0,
     past_evict: 0,
     past_expire: 0,
+    used: false,
     bumped: false,
     masked_lookup: false,
     counts: [0; 4],
@@ -205,6 +209,7 @@ impl Commands {
 
 impl Entry {
     fn add(&mut self, command: &Command) {
+        self.used = true;
         if command.lookup {
             self.first_lookup = self.first_lookup.min(command.place);
             self.masked_lookup |= command.key == 0;
@@ -258,20 +263,21 @@ fn first_after(fills: &[(u32, u64, u32, u32)], at: (u32, u64, u32)) -> Option<(u
 
 /// What is told of the database reads that looked, by row; null of all other spans.
 struct Reads {
-    lookup_key: Vec<u64>,
-    lookup_hit: Vec<Option<bool>>,
-    filled: Vec<bool>,
-    expiry: Vec<Option<u8>>,
+    lookup_key: Sparse<u64>,
+    /// Whether the lookup says if it hit, and whether it did.
+    told: Bits,
+    hit: Bits,
+    expiry: Sparse<u8>,
 }
 
 impl Reads {
     fn of(given: &Given<'_>, order: &Order, commands: &Commands, c: &Constants) -> Self {
         let count = order.rows.len();
         let mut reads = Self {
-            lookup_key: vec![0; count],
-            lookup_hit: vec![None; count],
-            filled: vec![false; count],
-            expiry: vec![None; count],
+            lookup_key: Sparse::new(count),
+            told: Bits::none(count),
+            hit: Bits::none(count),
+            expiry: Sparse::new(count),
         };
         let fills = Fills::of(&commands.all);
         let mut told = vec![None; commands.entries.len()]; // the last lookup that tells anything
@@ -293,18 +299,25 @@ impl Reads {
             }
             let before: Option<&Command> = told[number as usize];
             let key = before.map_or(0, |command| command.key);
-            reads.lookup_key[row] = key;
-            reads.lookup_hit[row] = before.and_then(|b| given.hit.known(b.row as usize));
+            if key != 0 {
+                reads.lookup_key.put(row, key);
+            }
+            if let Some(hit) = before.and_then(|b| given.hit.known(b.row as usize)) {
+                reads.told.set(row);
+                if hit {
+                    reads.hit.set(row);
+                }
+            }
             if let Some((fill, filler)) = fills.next(number, key, place) {
-                reads.filled[row] = true;
                 let expires = entry.past_expire > fill;
-                reads.expiry[row] = Some(if expires {
+                let told = if expires {
                     c.some
                 } else if shows_arguments(given, filler as usize, c) {
                     c.never
                 } else {
                     c.unknown
-                });
+                };
+                reads.expiry.put(row, told);
             }
         }
         reads
@@ -322,25 +335,28 @@ pub fn aside(table: &Table, c: &Constants) -> Option<Array> {
     let order = Order::of(&given, c);
     let commands = Commands::of(&given, &order, c);
     let reads = Reads::of(&given, &order, &commands, c);
-    let each = || {
-        let entries = given.entry.iter().map(|e| &commands.entries[*e as usize]);
-        entries.zip(order.places.iter().copied())
-    };
-    let flags = |name: &str, of: fn(&Entry, u32) -> bool| {
-        let bits = each().map(|(entry, place)| of(entry, place)).collect();
-        Array::new(name, Values::Bits(bits), None)
-    };
+    let rows = table.len();
+    let entries = &commands.entries;
     let counts = |name: &str, which: usize| {
-        let numbers = each().map(|(entry, _)| entry.counts[which]).collect();
-        Array::new(name, Values::I64(numbers), None)
+        let counts: Vec<i64> = entries.iter().map(|entry| entry.counts[which]).collect();
+        Array::new(name, Values::I64(gathered(&counts, given.entry)), None)
     };
-    let own = || each().map(|(entry, _)| (entry.own != NOWHERE).then_some(entry.own as usize));
-    let succeeded = |row: usize| given.status[row] != c.error && given.http.get(row) < 400;
+    let own = |entry: &Entry| (entry.own != NOWHERE).then_some(entry.own as usize);
     let hash = |name: &str, column: Column<'_, u64>| {
-        optional(name, own().map(|row| row.and_then(|row| column.known(row))))
+        let known = |entry| own(entry).and_then(|row| column.known(row));
+        let told: Vec<Option<u64>> = entries.iter().map(known).collect();
+        codes(name, rows, |row| told[given.entry[row] as usize])
     };
+    let succeeded = |row: usize| given.status[row] != c.error && given.http.get(row) < 400;
+    let ok: Vec<_> = entries.iter().map(|e| own(e).map(succeeded)).collect();
+    let [bumped, looked, refreshed, cleared, cleared_before] =
+        flags(given.entry, &order, entries).map(Values::Bits);
+    let Sparse {
+        values: expiry,
+        valid: filled,
+    } = reads.expiry;
     let columns = vec![
-        optional_flags("entry_ok", own().map(|row| row.map(succeeded))),
+        truths("entry_ok", rows, |row| ok[given.entry[row] as usize]),
         hash("entry_path", given.path),
         hash("entry_entity", given.entity),
         hash("entry_actor", given.actor),
@@ -348,42 +364,47 @@ pub fn aside(table: &Table, c: &Constants) -> Option<Array> {
         counts("fills", FILLS),
         counts("value_writes", VALUE_WRITES),
         counts("evictions", EVICTIONS),
-        flags("bumped", |entry, _| entry.bumped),
-        flags("looked", |entry, place| entry.first_lookup < place),
-        optional(
-            "lookup_key",
-            reads
-                .lookup_key
-                .iter()
-                .map(|key| (*key != 0).then_some(*key)),
-        ),
-        optional_flags("lookup_hit", reads.lookup_hit.iter().copied()),
-        Array::new(
-            "filled",
-            Values::Bits(reads.filled.iter().copied().collect()),
-            None,
-        ),
-        Array::of_names(
-            "expiry",
-            reads.expiry.iter().map(|e| e.unwrap_or_default()).collect(),
-            Some(reads.expiry.iter().map(Option::is_some).collect()),
-            &c.expiries,
-        ),
-        flags("refreshed", |entry, place| entry.past_fill > place + 1),
-        flags("cleared", |entry, place| entry.past_evict > place + 1),
-        flags("cleared_before", |entry, place| entry.first_evict < place),
+        Array::new("bumped", bumped, None),
+        Array::new("looked", looked, None),
+        reads.lookup_key.named("lookup_key"),
+        Array::new("lookup_hit", Values::Bits(reads.hit), Some(reads.told)),
+        Array::new("filled", Values::Bits(filled.clone()), None),
+        Array::of_names("expiry", expiry, Some(filled), &c.expiries),
+        Array::new("refreshed", refreshed, None),
+        Array::new("cleared", cleared, None),
+        Array::new("cleared_before", cleared_before, None),
     ];
-    Some(Array::of_columns(table.len(), columns))
+    Some(Array::of_columns(rows, columns))
 }
 
-fn optional(name: &str, codes: impl Iterator<Item = Option<u64>> + Clone) -> Array {
-    let valid: Bits = codes.clone().map(|code| code.is_some()).collect();
-    let values = codes.map(Option::unwrap_or_default).collect();
-    Array::new(name, Values::U64(values), Some(valid))
+/// What the commands of its entry say to each row: `bumped`, `looked`, `refreshed`, `cleared` and
+/// `cleared_before`.
+fn flags(entry: &[u32], order: &Order, entries: &[Entry]) -> [Bits; 5] {
+    let mut flags = [(); 5].map(|()| Bits::none(entry.len()));
+    for (row, number) in entry.iter().enumerate() {
+        let (entry, place) = (&entries[*number as usize], order.places[row]);
+        if !entry.used {
+            continue; // most have no cache command
+        }
+        let told = [
+            entry.bumped,
+            entry.first_lookup < place,
+            entry.past_fill > place + 1,
+            entry.past_evict > place + 1,
+            entry.first_evict < place,
+        ];
+        for (bits, is) in flags.iter_mut().zip(told) {
+            if is {
+                bits.set(row);
+            }
+        }
+    }
+    flags
 }
 
-fn optional_flags(name: &str, flags: impl Iterator<Item = Option<bool>> + Clone) -> Array {
-    let valid: Bits = flags.clone().map(|flag| flag.is_some()).collect();
-    let values = flags.map(Option::unwrap_or_default).collect();
+/// A column of truth values, some of them null.
+fn truths(name: &str, rows: usize, truth: impl Fn(usize) -> Option<bool>) -> Array {
+    let valid = Bits::of_rows(rows, |row| truth(row).is_some());
+    let values = Bits::of_rows(rows, |row| truth(row).unwrap_or_default());
     Array::new(name, Values::Bits(values), Some(valid))
 }

@@ -35,21 +35,31 @@ impl PyColumns {
         Ok(Self { table })
     }
 
-    /// Writes the row of each parent, -1 for none. Returns whether a span id occurs twice in
+    /// Writes the row of each parent, -1 for none, its id and whether there is one. Returns whether a span id occurs twice in
     /// a trace, and the rows to be cut so that no cycle is left; None for rows that are not in
     /// canonical order.
     #[allow(clippy::needless_pass_by_value)] // pyo3 hands arguments over
-    fn parents(&self, py: Python<'_>, parent: PyBuffer<i64>) -> PyResult<Option<(bool, Vec<u32>)>> {
+    fn parents(
+        &self,
+        py: Python<'_>,
+        parent: PyBuffer<i64>,
+        above: PyBuffer<u64>,
+        named: PyBuffer<u8>,
+    ) -> PyResult<Option<(bool, Vec<u32>)>> {
         let found = py.detach(|| {
             let ids = Ids::of(&self.table).filter(Ids::in_order)?;
             let parents = Parents::of(&ids);
             let rows: Vec<i64> = parents.rows.iter().map(|row| i64::from(*row)).collect();
-            Some((rows, parents.doubled, cycle_cuts(&parents.rows)))
+            let has = (0..rows.len()).map(|row| u8::from(ids.above.has(row)));
+            let told = (rows, ids.above.filled(), has.collect::<Vec<u8>>());
+            Some((told, parents.doubled, cycle_cuts(&parents.rows)))
         });
-        let Some((rows, doubled, cuts)) = found else {
+        let Some(((rows, ids, has), doubled, cuts)) = found else {
             return Ok(None);
         };
         parent.copy_from_slice(py, &rows)?;
+        above.copy_from_slice(py, &ids)?;
+        named.copy_from_slice(py, &has)?;
         Ok(Some((doubled, cuts)))
     }
 

@@ -21,6 +21,7 @@ pub mod answers;
 pub mod arrow;
 pub mod aside;
 pub mod assembly;
+pub mod bits;
 pub mod closed;
 pub mod columns;
 pub mod command;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::arrow::{Array, Values};
+use crate::bits::{codes, gathered};
 use crate::columns::Bits;
 use crate::constants::Constants;
 use crate::forest::{cycle_cuts, downwards, Ids, Parents, MAX_TIME_NS, NONE};
@@ -76,14 +77,12 @@ pub fn structure(table: &Table, constants: &Constants) -> Option<Array> {
     let self_ns = self_ns(&given.ids, &above.parent);
     let origins = error_origins(&given, &above.parent, constants.error);
     let depth = above.depth.iter().map(|d| (*d).min(MAX_DEPTH) as u16);
-    let known: Bits = above.caller.iter().map(Option::is_some).collect();
-    let caller = above.caller.iter().map(|c| c.unwrap_or_default()).collect();
     columns.extend([
         numbers("root", above.root),
         Array::new("depth", Values::U16(depth.collect()), None),
         Array::new("parent_row", Values::I32(above.parent), None),
         Array::new("self_ns", Values::I64(self_ns), None),
-        Array::new("caller", Values::U64(caller), Some(known)),
+        codes("caller", table.len(), |row| above.caller[row]),
         Array::new("error_origin", Values::Bits(origins), None),
     ]);
     Some(Array::of_columns(table.len(), columns))
@@ -193,73 +192,58 @@ fn entry_columns(
     entries: &Entries,
     constants: &Constants,
 ) -> [Array; 8] {
-    let all = || entries.row.iter().map(|row| *row as usize);
-    let missing = |entry: usize| above.orphan[entry];
-    let any = !entries.extent.is_empty();
-    let known = any.then(|| all().map(|entry| !missing(entry)).collect());
-    let labelled = |entry: usize| given.label.has(entry) || missing(entry);
-    let labels = given.label.nullable();
-    let missing_label = constants.missing.first().copied().unwrap_or_default();
-    let label = all().map(|entry| {
-        if missing(entry) {
-            missing_label
-        } else {
-            given.label.get(entry)
-        }
-    });
-    let of = |missed: u8, column: &[u8]| -> Vec<u8> {
-        let value = |entry| {
-            if missing(entry) {
-                missed
-            } else {
-                column[entry]
-            }
-        };
-        all().map(value).collect()
+    let rows = entries.row.len();
+    let mut told = Told {
+        label: gathered(&given.label.filled(), &entries.row),
+        kind: gathered(given.kind, &entries.row),
+        status: gathered(given.status, &entries.row),
+        start: gathered(given.start, &entries.row),
+        duration: gathered(given.duration, &entries.row),
     };
-    let extent = |entry: usize| entries.extent[entries.number[entry] as usize];
-    let start = all().map(|entry| {
-        if missing(entry) {
-            extent(entry).0
-        } else {
-            given.start[entry]
+    let entry = |row: usize| entries.row[row] as usize;
+    let missing = |row: usize| above.orphan[entry(row)];
+    let any = !entries.extent.is_empty();
+    if any {
+        for row in (0..rows).filter(|row| missing(*row)) {
+            told.blank(row, entries.extent[entries.number[row] as usize], constants);
         }
-    });
-    let duration = all().map(|entry| {
-        if missing(entry) {
-            extent(entry).1 - extent(entry).0
-        } else {
-            given.duration[entry]
-        }
-    });
-    let span = all().map(|entry| given.span[entry]).collect();
-    let is_entry = all()
-        .zip(0..)
-        .map(|(entry, row)| entry == row && !missing(entry));
+    }
+    let known = any.then(|| Bits::of_rows(rows, |row| !missing(row)));
+    let labels = given.label.nullable();
+    let labelled = |row: usize| missing(row) || given.label.has(entry(row));
+    let labelled = labels.then(|| Bits::of_rows(rows, labelled));
+    let is_entry = Bits::of_rows(rows, |row| entry(row) == row && !above.orphan[row]);
+    let span = gathered(given.span, &entries.row);
     [
         numbers("entry", entries.number.clone()),
         Array::new("entry_span", Values::U64(span), known),
-        Array::new(
-            "entry_label",
-            Values::U64(label.collect()),
-            labels.then(|| all().map(labelled).collect()),
-        ),
-        Array::of_names(
-            "entry_kind",
-            of(constants.unspecified, given.kind),
-            None,
-            &constants.kinds,
-        ),
-        Array::new("entry_start_ns", Values::I64(start.collect()), None),
-        Array::new("entry_duration_ns", Values::I64(duration.collect()), None),
-        Array::of_names(
-            "entry_status",
-            of(constants.unset, given.status),
-            None,
-            &constants.statuses,
-        ),
-        Array::new("is_entry", Values::Bits(is_entry.collect()), None),
+        Array::new("entry_label", Values::U64(told.label), labelled),
+        Array::of_names("entry_kind", told.kind, None, &constants.kinds),
+        Array::new("entry_start_ns", Values::I64(told.start), None),
+        Array::new("entry_duration_ns", Values::I64(told.duration), None),
+        Array::of_names("entry_status", told.status, None, &constants.statuses),
+        Array::new("is_entry", Values::Bits(is_entry), None),
     ]
+}
+
+/// What is told of the entry of each row.
+struct Told {
+    label: Vec<u64>,
+    kind: Vec<u8>,
+    status: Vec<u8>,
+    start: Vec<i64>,
+    duration: Vec<i64>,
+}
+
+impl Told {
+    /// An entry whose span is missing gets the name `(missing)` and the extent of its spans.
+    fn blank(&mut self, row: usize, (first, last): (i64, i64), constants: &Constants) {
+        self.label[row] = constants.missing.first().copied().unwrap_or_default();
+        self.kind[row] = constants.unspecified;
+        self.status[row] = constants.unset;
+        self.start[row] = first;
+        self.duration[row] = last - first;
+    }
 }
 
 /// Durations without the union of the children's intervals inside. Rows are in order of start.
@@ -286,5 +270,5 @@ fn error_origins(given: &Given<'_>, parent: &[i32], error: u8) -> Bits {
             origin[above] = false;
         }
     }
-    origin.into_iter().collect()
+    Bits::of_rows(origin.len(), |row| origin[row])
 }

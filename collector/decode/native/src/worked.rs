@@ -2,6 +2,7 @@
 //! `detectors/kit/answers.py`, which defines them.
 
 use crate::arrow::{Array, Values};
+use crate::bits::Sparse;
 use crate::columns::Bits;
 use crate::constants::Constants;
 use crate::reading::{Column, Table};
@@ -47,30 +48,70 @@ impl<'a> Given<'a> {
         self.status[row] == error || self.http.get(row) >= 400 || self.rpc.get(row) != 0
     }
 
-    fn outgoing(&self, row: usize, c: &Constants) -> bool {
-        let called = [c.http, c.rpc, c.db, c.cache, c.messaging].contains(&self.category[row])
-            && [c.client, c.producer].contains(&self.kind[row]);
-        called || self.category[row] == c.connection && self.status[row] == c.error
-    }
-
-    /// The kind of work of a span, as `work.work` tells it.
-    fn work(&self, row: usize, c: &Constants) -> Option<u8> {
-        let (category, kind, traits) = (self.category[row], self.kind[row], self.traits.get(row));
+    /// The kind of work of a span of a role, as `work.work` tells it.
+    fn work(&self, row: usize, role: Role, c: &Constants) -> Option<u8> {
+        let traits = self.traits.get(row);
         let has = |bits: u32| traits & bits == bits;
-        let db = category == c.db;
         if traits & c.idle != 0 {
             None
-        } else if (db || category == c.cache) && has(c.single_key | c.reads) {
+        } else if role.is(Role::STORE) && has(c.single_key | c.reads) {
             Some(c.cache_read)
-        } else if db && has(c.writes) {
+        } else if role.is(Role::DB) && has(c.writes) {
             Some(c.write)
-        } else if db && has(c.reads) {
+        } else if role.is(Role::DB) && has(c.reads) {
             Some(c.query)
-        } else if (category == c.http || category == c.rpc) && kind == c.client {
+        } else if role.is(Role::CALL) {
             Some(c.call)
         } else {
-            (category == c.messaging && kind == c.producer).then_some(c.publish)
+            role.is(Role::PUBLISH).then_some(c.publish)
         }
+    }
+}
+
+/// What category and kind say of a span.
+#[derive(Clone, Copy, Default)]
+struct Role(u8);
+
+impl Role {
+    const DB: u8 = 1;
+    const STORE: u8 = 2;
+    const CALL: u8 = 4;
+    const PUBLISH: u8 = 8;
+    const OUTGOING: u8 = 16;
+    const CONNECTION: u8 = 32;
+
+    fn of(category: u8, kind: u8, c: &Constants) -> Self {
+        let called = [c.http, c.rpc, c.db, c.cache, c.messaging].contains(&category);
+        let asks = kind == c.client || kind == c.producer;
+        let told = [
+            (Self::DB, category == c.db),
+            (Self::STORE, category == c.db || category == c.cache),
+            (
+                Self::CALL,
+                (category == c.http || category == c.rpc) && kind == c.client,
+            ),
+            (Self::PUBLISH, category == c.messaging && kind == c.producer),
+            (Self::OUTGOING, called && asks),
+            (Self::CONNECTION, category == c.connection),
+        ];
+        Self(told.iter().filter(|(_, is)| *is).map(|(bit, _)| bit).sum())
+    }
+
+    fn is(self, bit: u8) -> bool {
+        self.0 & bit != 0
+    }
+
+    /// Of each row: there are few categories and kinds, so each pair is looked at once.
+    fn all(given: &Given<'_>, c: &Constants) -> Option<Vec<Self>> {
+        let kinds = c.kinds.len();
+        let pairs = (0..c.categories.len() * kinds).map(|pair| (pair / kinds, pair % kinds));
+        let known: Vec<Self> = pairs
+            .map(|(category, kind)| Self::of(category as u8, kind as u8, c))
+            .collect();
+        let rows = given.category.iter().zip(given.kind);
+        let place =
+            |(category, kind): (&u8, &u8)| usize::from(*category) * kinds + usize::from(*kind);
+        rows.map(|row| known.get(place(row)).copied()).collect()
     }
 }
 
@@ -123,71 +164,76 @@ fn least(one: Option<u64>, two: Option<u64>) -> Option<u64> {
 #[must_use]
 pub fn worked(table: &Table, constants: &Constants) -> Option<Array> {
     let given = Given::of(table)?;
-    let rows = || 0..table.len();
-    let work: Vec<_> = rows().map(|row| given.work(row, constants)).collect();
-    let failed: Bits = rows()
-        .map(|row| given.failed(row, constants.error))
-        .collect();
-    let outgoing: Bits = rows().map(|row| given.outgoing(row, constants)).collect();
+    let rows = table.len();
+    let roles = Role::all(&given, constants)?;
+    let mut work = Sparse::<u8>::new(rows);
+    for (row, role) in roles.iter().enumerate() {
+        if let Some(kind) = given.work(row, *role, constants) {
+            work.put(row, kind);
+        }
+    }
+    let failed = Bits::of_rows(rows, |row| given.failed(row, constants.error));
+    let outgoing = Bits::of_rows(rows, |row| {
+        let refused = given.status[row] == constants.error && roles[row].is(Role::CONNECTION);
+        roles[row].is(Role::OUTGOING) || refused
+    });
+    let (works, is_work) = (work.values, work.valid);
     let mut columns = vec![
-        Array::new("row", Values::U32((0..table.len() as u32).collect()), None),
-        Array::of_names(
-            "work",
-            work.iter().map(|work| work.unwrap_or_default()).collect(),
-            Some(work.iter().map(Option::is_some).collect()),
-            &constants.works,
-        ),
+        Array::new("row", Values::U32((0..rows as u32).collect()), None),
+        Array::of_names("work", works, Some(is_work), &constants.works),
         Array::new("failed", Values::Bits(failed), None),
         Array::new("outgoing", Values::Bits(outgoing), None),
     ];
     columns.extend(answers(&given, constants)?);
-    Some(Array::of_columns(table.len(), columns))
+    Some(Array::of_columns(rows, columns))
 }
 
 /// Those of the answer, for every span: SERVER and CONSUMER spans are their parent's.
 fn answers(given: &Given<'_>, constants: &Constants) -> Option<[Array; 8]> {
-    let mut place = vec![0u32; given.parent.len()]; // of the answer in `found`, 0 for none
-    let mut found = vec![Answer::default()];
+    let rows = given.parent.len();
+    let mut place = vec![0u32; rows]; // of the answer in `found`, 0 for none
+    let mut found = vec![(0, Answer::default())];
     for (row, parent) in given.parent.iter().enumerate() {
         if !constants.serves(given.kind[row]) || *parent < 0 {
             continue;
         }
-        let place = place.get_mut(*parent as usize)?;
+        let asked = *parent as usize;
+        let place = place.get_mut(asked)?;
         if *place == 0 {
             *place = found.len() as u32;
-            found.push(Answer::default());
+            found.push((asked, Answer::default()));
         }
-        found[*place as usize].add(given, row, constants.server);
+        found[*place as usize].1.add(given, row, constants.server);
     }
-    let all = || place.iter().map(|place| &found[*place as usize]);
-    let valid: Bits = place.iter().map(|place| *place > 0).collect();
-    let known = || Some(valid.clone());
-    let codes = |name: &str, of: fn(&Answer) -> Option<u64>| {
-        let values = all().map(|a| of(a).unwrap_or_default()).collect();
-        Array::new(
-            name,
-            Values::U64(values),
-            Some(all().map(|a| of(a).is_some()).collect()),
-        )
-    };
-    let times = |name: &str, of: &dyn Fn(&Answer) -> i64| {
-        Array::new(name, Values::I64(all().map(of).collect()), known())
-    };
-    let span = all().map(|a| given.span[a.last as usize]).collect();
-    let tries = all().map(|a| a.tries().unwrap_or_default()).collect();
-    let told = all().map(|a| a.tries().is_some()).collect();
+    let mut codes = [(); 3].map(|()| Sparse::<u64>::new(rows));
+    let mut times = [(); 3].map(|()| Sparse::<i64>::new(rows));
+    let mut counts = [(); 2].map(|()| Sparse::<u32>::new(rows));
+    for (row, answer) in &found[1..] {
+        let last = answer.last as usize;
+        let told = [answer.service, answer.label, Some(given.span[last])];
+        for (column, code) in codes.iter_mut().zip(told) {
+            if let Some(code) = code {
+                column.put(*row, code);
+            }
+        }
+        let told = [answer.longest, given.start[last], answer.end];
+        for (column, time) in times.iter_mut().zip(told) {
+            column.put(*row, time);
+        }
+        counts[0].put(*row, answer.servers);
+        if let Some(tries) = answer.tries() {
+            counts[1].put(*row, tries);
+        }
+    }
+    let ([callee, label, span], [longest, start, end], [servers, tries]) = (codes, times, counts);
     Some([
-        codes("callee", |a| a.service),
-        codes("callee_label", |a| a.label),
-        times("server_ns", &|a| a.longest),
-        Array::new(
-            "servers",
-            Values::U32(all().map(|a| a.servers).collect()),
-            known(),
-        ),
-        Array::new("tries", Values::U32(tries), Some(told)),
-        Array::new("answer_span", Values::U64(span), known()),
-        times("answer_start_ns", &|a| given.start[a.last as usize]),
-        times("answer_end_ns", &|a| a.end),
+        callee.named("callee"),
+        label.named("callee_label"),
+        longest.named("server_ns"),
+        servers.named("servers"),
+        tries.named("tries"),
+        span.named("answer_span"),
+        start.named("answer_start_ns"),
+        end.named("answer_end_ns"),
     ])
 }
