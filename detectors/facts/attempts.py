@@ -5,17 +5,17 @@ from __future__ import annotations
 import polars as pl
 
 from detectors.kit.attempts import (
-    NEEDED,
     deliveries,
     gaps_between_answers,
     gaps_between_spans,
     measure,
-    split,
+    sent,
+    whole,
 )
-from detectors.kit.bins import gap_bin, growth_bin, pane
+from detectors.kit.bins import count, gap_bin, growth_bin, pane
 from detectors.kit.columns import Category
 from detectors.kit.contract import FactsTable, key, least, most, total, worst
-from detectors.kit.exemplars import worst_of
+from detectors.kit.exemplars import with_worst
 from detectors.kit.merge import none
 
 
@@ -73,110 +73,91 @@ class Attempts:
 
     def observe(self, spans: pl.DataFrame) -> pl.DataFrame:
         """A row per kind of group and of gap; exemplars only of groups that were tried again."""
-        return self._rows(spans[NEEDED])
-
-    def _rows(self, spans: pl.DataFrame) -> pl.DataFrame:
-        fine, rest, repeated = split(spans)
-        parts = [_healthy(fine, self.pane_seconds)]
-        groups = measure(rest) if rest.height else None
-        if groups is not None:
-            parts.append(self._failing(groups))
-        gaps = [gaps_between_spans(rest, groups)] if groups is not None else []
-        if repeated.height:
-            gaps.append(gaps_between_answers(repeated, spans).select(*_GAP))
+        calls = sent(spans)
+        parts = [none(self), calls.group_by(_HEALTHY_KEYS).agg(_HEALTHY).filter("healthy")]
+        gaps = []
+        if calls["failing"].any():
+            rest = whole(calls.filter("failing"), spans)
+            groups = measure(rest)
+            parts.append(_failing(groups))
+            gaps.append(gaps_between_spans(rest, groups))
+        if (spans["tries"].max() or 0) > 1:  # type: ignore[operator]
+            gaps.append(gaps_between_answers(calls, spans))
         if (spans["kind"] == "consumer").any():
-            parts.append(_deliveries(spans, self.pane_seconds))
-        if gaps:
-            parts.append(_gaps(gaps, self.pane_seconds))
-        return self._complete(parts)
-
-    def _complete(self, parts: list[pl.DataFrame]) -> pl.DataFrame:
-        """The rows of all parts: sums that a part does not have are 0, anything else is null."""
-        whole = pl.concat([none(self), *parts], how="diagonal_relaxed")
-        sums = [c.name for c in self.columns if c.merge == "sum"]
-        return whole.with_columns(pl.col(sums).fill_null(0))
-
-    def _failing(self, groups: pl.DataFrame) -> pl.DataFrame:
-        by = ["pane", *_SAID, "peer", "callee", "operation"]
-        rows = groups.with_columns(
-            pane(pl.col("first_ns"), self.pane_seconds),
-            pl.coalesce("peer", "system").alias("peer"),
-            pl.col("callee_label").alias("operation"),
-            pl.col("attempts").alias("n"),
-            pl.col("attempts").alias("score"),
-        ).with_columns(pl.struct("trace", *by[1:]).is_first_distinct().alias("first"))
-        counted = rows.group_by(by).agg(
-            pl.len().cast(pl.Int64).alias("groups"),
-            pl.col("first").sum().cast(pl.Int64).alias("traces"),
-            *(pl.col(c).sum() for c in ("logical", "lost", "attempts", "hidden", "unseen")),
-            pl.col("extra_ns").sum(),
-            pl.col("first_ns").min(),
-            pl.col("last_ns").max(),
-        )
-        tried = rows.filter(pl.col("attempts") > pl.col("logical"))
-        shown = worst_of(tried, by, self.columns[-1])
-        found = counted.join(shown, on=by, how="left", nulls_equal=True)
-        return found.with_columns(pl.lit(False).alias("healthy"))
+            parts.append(deliveries(spans).group_by(_DELIVERY_KEYS).agg(_DELIVERIES))
+        found = [g.select(_GAP) for g in gaps if g.height]
+        if found:
+            parts.append(pl.concat(found).group_by(_GAP_KEYS).agg(_GAPS))
+        return pl.concat(parts, how="diagonal").with_columns(_UNCOUNTED)
 
 
 _SAID = ("service", "environment", "entry_label", "category", "label")
+_PANE = pane(pl.col("start_ns"), Attempts.pane_seconds)
+_HEALTHY_KEYS = (_PANE, *_SAID, (~pl.col("failing")).alias("healthy"))
+_HEALTHY = (
+    count(pl.col("first")).alias("groups"),
+    count(pl.col("again") == 0).alias("logical"),
+    pl.col("sends").sum().alias("attempts"),
+    (pl.col("sends") - 1).sum().alias("hidden"),
+    pl.col("start_ns").min().alias("first_ns"),
+    pl.col("end_ns").max().alias("last_ns"),
+)
+_UNCOUNTED = tuple(pl.col(c.name).fill_null(0) for c in Attempts.columns if c.merge == "sum")
+"""Sums that a part does not have; any other column is null there."""
+
+
+def _failing(groups: pl.DataFrame) -> pl.DataFrame:
+    rows = groups.with_columns(_FAILED).with_columns(_FIRST_OF_TRACE)
+    counted = rows.group_by(_FAILING_KEYS).agg(_FAILING)
+    tried = rows.filter(pl.col("attempts") > pl.col("logical"))
+    return with_worst(counted, tried, _FAILING_KEYS, Attempts.columns[-1])
+
+
+_FAILED = (
+    pane(pl.col("first_ns"), Attempts.pane_seconds),
+    pl.coalesce("peer", "system").alias("peer"),
+    pl.col("callee_label").alias("operation"),
+    pl.col("attempts").alias("n"),
+    pl.col("attempts").alias("score"),
+)
+_FAILING_KEYS = ("pane", *_SAID, "peer", "callee", "operation")
+_FIRST_OF_TRACE = pl.struct("trace", *_FAILING_KEYS[1:]).is_first_distinct().alias("first")
+_FAILING = (
+    pl.lit(value=False).alias("healthy"),
+    pl.len().cast(pl.Int64).alias("groups"),
+    count(pl.col("first")).alias("traces"),
+    pl.col("logical", "lost", "attempts", "hidden", "unseen", "extra_ns").sum(),
+    pl.col("first_ns").min(),
+    pl.col("last_ns").max(),
+)
+
+_DELIVERY_KEYS = (_PANE, *_SAID)
+_DELIVERIES = (
+    pl.lit(value=False).alias("healthy"),
+    pl.col("logical").sum().alias("groups"),
+    pl.col("logical").sum(),
+    pl.col("logical").sum().alias("traces"),
+    pl.col("lost").sum(),
+    pl.len().cast(pl.Int64).alias("attempts"),
+    pl.col("extra_ns").sum(),
+    pl.col("start_ns").min().alias("first_ns"),
+    pl.col("end_ns").max().alias("last_ns"),
+)
+"""Never `healthy`: a run that will be tried again is not in error either."""
+
 _GAP = (*_SAID, "start_ns", "gap_ns", "before_ns")
-
-
-def _healthy(fine: pl.DataFrame, seconds: int) -> pl.DataFrame:
-    return (
-        fine.with_columns(pane(pl.col("start_ns"), seconds))
-        .group_by("pane", *_SAID)
-        .agg(
-            pl.lit(True).alias("healthy"),
-            pl.col("first").sum().cast(pl.Int64).alias("groups"),
-            (pl.len() - (pl.col("again") > 0).sum()).cast(pl.Int64).alias("logical"),
-            pl.col("sends").sum().alias("attempts"),
-            (pl.col("sends") - 1).sum().alias("hidden"),
-            pl.col("start_ns").min().alias("first_ns"),
-            pl.col("end_ns").max().alias("last_ns"),
-        )
-    )
-
-
-def _deliveries(spans: pl.DataFrame, seconds: int) -> pl.DataFrame:
-    """Never `healthy`: a run that will be tried again is not in error either."""
-    return (
-        deliveries(spans)
-        .with_columns(pane(pl.col("start_ns"), seconds))
-        .group_by("pane", *_SAID)
-        .agg(
-            pl.lit(False).alias("healthy"),
-            pl.col("logical").sum().alias("groups"),
-            pl.col("logical").sum(),
-            pl.col("logical").sum().alias("traces"),
-            pl.col("lost").sum(),
-            pl.len().cast(pl.Int64).alias("attempts"),
-            pl.col("extra_ns").sum(),
-            pl.col("start_ns").min().alias("first_ns"),
-            pl.col("end_ns").max().alias("last_ns"),
-        )
-    )
-
-
-def _gaps(parts: list[pl.DataFrame], seconds: int) -> pl.DataFrame:
-    gap, before = pl.col("gap_ns"), pl.col("before_ns")
-    return (
-        pl.concat([part.select(*_GAP) for part in parts])
-        .with_columns(
-            pane(pl.col("start_ns"), seconds),
-            gap_bin(gap).alias("gap_bin"),
-            growth_bin(gap, before).alias("growth_bin"),
-        )
-        .group_by("pane", *_SAID, "gap_bin", "growth_bin")
-        .agg(
-            pl.lit(False).alias("healthy"),
-            pl.len().cast(pl.Int64).alias("retries"),
-            gap.sum(),
-            pl.col("start_ns").min().alias("first_ns"),
-            pl.col("start_ns").max().alias("last_ns"),
-        )
-    )
+_GAP_KEYS = (
+    *(_PANE, *_SAID),
+    gap_bin(pl.col("gap_ns")).alias("gap_bin"),
+    growth_bin(pl.col("gap_ns"), pl.col("before_ns")).alias("growth_bin"),
+)
+_GAPS = (
+    pl.lit(value=False).alias("healthy"),
+    pl.len().cast(pl.Int64).alias("retries"),
+    pl.col("gap_ns").sum(),
+    pl.col("start_ns").min().alias("first_ns"),
+    pl.col("start_ns").max().alias("last_ns"),
+)
 
 
 TABLE: FactsTable = Attempts()

@@ -17,18 +17,12 @@ from __future__ import annotations
 
 import polars as pl
 
-from detectors.kit.bins import pane
+from detectors.kit.bins import count, pane
 from detectors.kit.contract import SampledTable, key, least, most, sampled, total, worst
-from detectors.kit.exemplars import worst_of
+from detectors.kit.exemplars import with_worst
 from detectors.kit.merge import none
 from detectors.kit.sampling import LEVEL, at_level, in_sample, mix
 
-_KEPT = [
-    *("service", "environment", "entry", "entry_label", "entry_kind", "category", "kind"),
-    *("label", "trace_hi", "trace_lo", "span_id", "parent_span_id", "parent_row", "is_entry"),
-    *("remote_parent", "links", "message_id", "start_ns", "duration_ns", "resends", "failed"),
-    "outgoing",
-]
 _ONE_LINK = 3
 """Numbers of a link: trace_hi, trace_lo, span_id."""
 
@@ -69,62 +63,74 @@ class Deliveries:
 
     def observe(self, spans: pl.DataFrame, level: int = 0) -> pl.DataFrame:
         """A row per message; deliveries that say themselves that they are a retry are left out."""
-        return self._rows(spans[_KEPT], level)
-
-    def _rows(self, spans: pl.DataFrame, level: int) -> pl.DataFrame:
-        consuming = (pl.col("kind") == "consumer") & pl.col("is_entry")
-        entries = spans.filter(consuming & (pl.col("resends").fill_null(0) == 0))
+        entries = spans[_NEEDED].filter(_DELIVERY)
         if not entries.height:
             return none(self)
-        found = _delivered(spans, entries).filter(in_sample(pl.col("message"), level))
-        keys = ["pane", "service", "environment", "entry_label", "message"]
-        rows = found.with_columns(pane(pl.col("start_ns"), self.pane_seconds))
-        counted = rows.group_by(keys).agg(
-            pl.len().cast(pl.Int64).alias("deliveries"),
-            pl.col("failed").sum().cast(pl.Int64),
-            pl.when("failed").then("duration_ns").otherwise(0).sum().alias("spent_ns"),
-            pl.col("start_ns").min().alias("first_ns"),
-            pl.col("last_ns").max(),
-        )
-        shown = worst_of(_exemplars(rows.filter("failed")), keys, self.columns[-1])
-        whole = counted.join(shown, on=keys, how="left", nulls_equal=True)
-        return whole.with_columns(at_level(level)).select(
-            "pane", *(pl.col(c.name).cast(c.dtype) for c in self.columns)
-        )
+        found = _delivered(spans, entries)
+        if level:
+            found = found.filter(in_sample(pl.col("message"), level))
+        counted = found.with_columns(_PANE).group_by(_KEYS).agg(*_MEASURES, at_level(level))
+        failed = found.filter("failed").with_columns(_PANE).with_columns(_SHOWN)
+        return with_worst(counted, failed, _KEYS, self.columns[-1])
+
+
+_NEEDED = [
+    *("service", "environment", "entry", "entry_label", "kind", "label", "trace_hi", "trace_lo"),
+    *("span_id", "parent_span_id", "parent_row", "is_entry", "remote_parent", "links"),
+    *("message_id", "start_ns", "duration_ns", "resends", "failed"),
+]
+_DELIVERY = (
+    (pl.col("kind") == "consumer") & pl.col("is_entry") & (pl.col("resends").fill_null(0) == 0)
+)
+_PANE = pane(pl.col("start_ns"), Deliveries.pane_seconds)
+_KEYS = ("pane", "service", "environment", "entry_label", "message")
+_MEASURES = (
+    pl.len().cast(pl.Int64).alias("deliveries"),
+    count(pl.col("failed")),
+    pl.when("failed").then("duration_ns").otherwise(0).sum().alias("spent_ns"),
+    pl.col("start_ns").min().alias("first_ns"),
+    pl.col("last_ns").max(),
+)
 
 
 def _delivered(spans: pl.DataFrame, entries: pl.DataFrame) -> pl.DataFrame:
     """The entries of known messages, with `message`, `failed` and `last_ns`."""
-    working = (pl.col("entry_kind") == "consumer") & pl.col("outgoing") & pl.col("failed")
-    broken = spans.filter(working)["entry"].unique()
+    broken = spans[_CALL_NEEDS].filter(_BROKEN)["entry"].unique()
     above = spans["kind"].gather(entries["parent_row"].clip(lower_bound=0))
-    sent_by_parent = (pl.col("parent_row") >= 0) & (above == "producer")
-    linked = pl.col("links").list.len() == _ONE_LINK
     return (
-        entries.with_columns(
-            pl.when(linked)
-            .then(pl.col("links").list.get(2, null_on_oob=True))
-            .when(sent_by_parent | pl.col("remote_parent").fill_null(value=False))
-            .then("parent_span_id")
-            .alias("_sent"),
+        entries.with_columns(above.alias("_above"))
+        .with_columns(
+            _SENT,
             pl.col("failed") | pl.col("entry").is_in(broken.implode()),
             (pl.col("start_ns") + pl.col("duration_ns")).alias("last_ns"),
         )
         .filter(pl.col("_sent").is_not_null())
-        .with_columns(mix(pl.col("_sent"), pl.col("message_id")).alias("message"))
+        .with_columns(_MESSAGE)
     )
 
 
-def _exemplars(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.with_columns(
-        pl.col("duration_ns").alias("score"),
-        pl.col("span_id").alias("entry_span"),
-        pl.col("start_ns").alias("entry_start_ns"),
-        pl.col("duration_ns").alias("entry_duration_ns"),
-        pl.col("start_ns").alias("first_ns"),
-        pl.lit(1, pl.Int64).alias("n"),
-        pl.concat_list("span_id").alias("span_ids"),
-    )
+_CALL_NEEDS = ["entry", "entry_kind", "outgoing", "failed"]
+_BROKEN = (pl.col("entry_kind") == "consumer") & pl.col("outgoing") & pl.col("failed")
+_BY_PARENT = (pl.col("parent_row") >= 0) & (pl.col("_above") == "producer")
+_SENT = (
+    pl.when(pl.col("links").list.len() == _ONE_LINK)
+    .then(pl.col("links").list.get(2, null_on_oob=True))
+    .when(_BY_PARENT | pl.col("remote_parent").fill_null(value=False))
+    .then("parent_span_id")
+    .alias("_sent")
+)
+"""The span that sent the message; null where it is not known."""
+_MESSAGE = mix(pl.col("_sent"), pl.col("message_id")).alias("message")
+_SHOWN = (
+    pl.col("duration_ns").alias("score"),
+    pl.col("span_id").alias("entry_span"),
+    pl.col("start_ns").alias("entry_start_ns"),
+    pl.col("duration_ns").alias("entry_duration_ns"),
+    pl.col("start_ns").alias("first_ns"),
+    pl.lit(1, pl.Int64).alias("n"),
+    pl.concat_list("span_id").alias("span_ids"),
+)
+"""What exemplars show."""
 
 
 TABLE: SampledTable = Deliveries()

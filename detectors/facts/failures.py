@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import polars as pl
 
 from detectors.kit.bins import fine_bin, pane
 from detectors.kit.columns import Category
 from detectors.kit.contract import FactsTable, key, least, most, total, worst
-from detectors.kit.exemplars import worst_of
+from detectors.kit.exemplars import grouped
 from detectors.kit.merge import none
 from detectors.kit.work import unanswered, unavailable
 
@@ -74,52 +76,55 @@ class Failures:
 
     def observe(self, spans: pl.DataFrame) -> pl.DataFrame:
         """A row per kind of trouble; nothing where all is well."""
-        troubled = pl.col("failed") | (pl.col("duration_ns") >= LONG_NS)
-        return self._rows(spans.select(*_NEEDED, "outgoing").filter(pl.col("outgoing") & troubled))
-
-    def _rows(self, spans: pl.DataFrame) -> pl.DataFrame:
-        if not spans.height:
+        troubled = spans[_NEEDED].filter(_TROUBLED)
+        if not troubled.height:
             return none(self)
-        by = ["pane", *(c.name for c in self.columns if c.merge == "key")]
-        end = pl.col("start_ns") + pl.col("duration_ns")
-        heard_none = unanswered()
-        overrun = pl.when(heard_none).then(pl.col("answer_end_ns") - end)
-        rows = spans.with_columns(
-            pane(pl.col("start_ns"), self.pane_seconds),
-            pl.col("service").alias("caller"),
-            pl.coalesce("callee", "peer", "system").alias("callee"),
-            pl.col("operation").alias("verb"),
-            pl.col("callee_label").alias("answer"),
-            unavailable(),
-            heard_none,
-            pl.when("failed").then("error_type").alias("error_type"),
-            fine_bin(pl.col("duration_ns")).alias("bin"),
-            pl.when(overrun > 0).then(overrun).alias("overrun_ns"),
-            end.alias("last_ns"),
-            pl.col("start_ns").alias("first_ns"),
-            pl.col("span_id").alias("call_span"),
-            pl.lit(1, pl.Int64).alias("n"),
-            pl.concat_list("span_id").alias("span_ids"),
-            (pl.max_horizontal(end, "answer_end_ns") - pl.col("start_ns")).alias("score"),
-        ).with_columns(fine_bin(pl.col("overrun_ns")).alias("overrun_bin"))
-        summed = rows.group_by(by).agg(
-            pl.len().cast(pl.Int64).alias("calls"),
-            pl.col("trace").n_unique().cast(pl.Int64).alias("traces"),
-            pl.col("duration_ns").sum().alias("client_ns"),
-            pl.col("overrun_ns").sum(),
-            pl.col("first_ns").min(),
-            pl.col("last_ns").max(),
-        )
-        shown = worst_of(rows, by, self.columns[-1])
-        named = [c.name for c in self.columns]
-        return summed.join(shown, on=by, how="left", nulls_equal=True).select("pane", *named)
+        rows = troubled.with_columns(_DESCRIBED).with_columns(_OVERRUN_BIN)
+        return grouped(rows, _KEYS, _MEASURES, self.columns[-1])
 
 
-_NEEDED = (
+_TROUBLED = pl.col("outgoing") & (pl.col("failed") | (pl.col("duration_ns") >= LONG_NS))
+_NEEDED = [
     *("service", "environment", "entry_label", "category", "label", "operation", "callee", "peer"),
     *("system", "callee_label", "status", "http_status", "rpc_status", "failed", "error_type"),
     *("start_ns", "duration_ns", "answer_span", "answer_start_ns", "answer_end_ns", "trace"),
     *("trace_hi", "trace_lo", "span_id", "entry_span", "entry_start_ns", "entry_duration_ns"),
+    "outgoing",
+]
+
+
+def _described() -> Iterator[pl.Expr]:
+    """What troubled calls are grouped by and what exemplars show."""
+    end = pl.col("start_ns") + pl.col("duration_ns")
+    overrun = pl.when(unanswered()).then(pl.col("answer_end_ns") - end)
+    yield pane(pl.col("start_ns"), Failures.pane_seconds)
+    yield pl.col("service").alias("caller")
+    yield pl.coalesce("callee", "peer", "system").alias("callee")
+    yield pl.col("operation").alias("verb")
+    yield pl.col("callee_label").alias("answer")
+    yield unavailable()
+    yield unanswered()
+    yield pl.when("failed").then("error_type").alias("error_type")
+    yield fine_bin(pl.col("duration_ns")).alias("bin")
+    yield pl.when(overrun > 0).then(overrun).alias("overrun_ns")
+    yield end.alias("last_ns")
+    yield pl.col("start_ns").alias("first_ns")
+    yield pl.col("span_id").alias("call_span")
+    yield pl.lit(1, pl.Int64).alias("n")
+    yield pl.concat_list("span_id").alias("span_ids")
+    yield (pl.max_horizontal(end, "answer_end_ns") - pl.col("start_ns")).alias("score")
+
+
+_DESCRIBED = tuple(_described())
+_OVERRUN_BIN = fine_bin(pl.col("overrun_ns")).alias("overrun_bin")
+_KEYS = ("pane", *(c.name for c in Failures.columns if c.merge == "key"))
+_MEASURES = (
+    pl.len().cast(pl.Int64).alias("calls"),
+    pl.col("trace").n_unique().cast(pl.Int64).alias("traces"),
+    pl.col("duration_ns").sum().alias("client_ns"),
+    pl.col("overrun_ns").sum(),
+    pl.col("first_ns").min(),
+    pl.col("last_ns").max(),
 )
 
 

@@ -14,89 +14,16 @@ itself, one CLIENT span has several SERVER children of one route, or says how of
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
 import polars as pl
+
+from detectors.kit.alike import alike
+from detectors.kit.bins import count
 
 GROUP = "group"
 """What makes calls one call, as one number: entry, statement or URL, and values where visible."""
-
-
-def calls(spans: pl.LazyFrame) -> pl.LazyFrame:
-    """Spans -> the outgoing ones with `group`, `failed`, `sends`, `again`.
-
-    In order of start within a trace. sends: how often the span was sent, as far as it shows.
-    again: the span says that it repeats an earlier one (HTTP counts resends over sibling spans;
-    botocore counts them within one span). told: it says how often it was sent.
-    """
-    resends = pl.col("resends").fill_null(0).cast(pl.Int64)
-    ordinal = pl.col("category") == "http"
-    tries = pl.col("tries").fill_null(1).clip(lower_bound=1).cast(pl.Int64)
-    inside = pl.when(ordinal).then(0).otherwise(resends) + 1
-    return spans.filter("outgoing").select(
-        *_KEPT,
-        (pl.col("start_ns") + pl.col("duration_ns")).alias("end_ns"),
-        group(),
-        "failed",
-        pl.max_horizontal(tries, inside).alias("sends"),
-        pl.when(ordinal).then(resends).otherwise(0).alias("again"),
-        pl.col("resends").is_not_null().alias("told"),
-    )
-
-
-_KEPT = (
-    *("row", "service", "environment", "entry_label", "category", "label", "peer", "system"),
-    *("callee", "callee_label", "servers", "tries", "trace", "trace_hi", "trace_lo", "span_id"),
-    *("entry_span", "entry_start_ns", "entry_duration_ns", "start_ns"),
-)
-NEEDED = [
-    *(*_KEPT, "entry", "shape", "values", "kind"),
-    *("duration_ns", "resends", "parent_row", "is_entry", "outgoing", "failed"),
-]
-"""Columns that `calls` and the gaps read."""
-
-
-def deliveries(spans: pl.DataFrame) -> pl.DataFrame:
-    """CONSUMER entries that say how often they were tried: a row each, as `_measured` gives them.
-
-    Each delivery is an entry of its own, often in a trace of its own that a link joins to the
-    producer's. So nothing is paired: deliveries that are no repetition are the logical calls, all
-    deliveries the attempts, those in error the lost ones (a retried Celery run is not in error).
-    """
-    again = pl.col("resends").fill_null(0) > 0
-    return spans.filter(
-        (pl.col("kind") == "consumer") & pl.col("is_entry") & (pl.col("category") == "messaging")
-    ).select(
-        *("service", "environment", "entry_label", "category", "label"),
-        "start_ns",
-        (pl.col("start_ns") + pl.col("duration_ns")).alias("end_ns"),
-        (~again).cast(pl.Int64).alias("logical"),
-        pl.col("failed").cast(pl.Int64).alias("lost"),
-        again.alias("again"),
-        pl.when(again).then("duration_ns").otherwise(0).alias("extra_ns"),
-    )
-
-
-def split(spans: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Spans -> `calls` of groups without a failure, those of the others, those with several tries.
-
-    The first have the columns `FINE` only, with `first` on one span of each group.
-    """
-    seen = calls(spans.lazy())
-    told = seen.select(GROUP, "failed", "tries").collect()
-    lost = told.filter("failed")[GROUP].unique().implode()
-    failing = pl.col(GROUP).is_in(lost)
-    first = pl.col(GROUP).is_first_distinct().alias("first")
-    fine = seen.filter(~failing).select(*FINE, GROUP).with_columns(first).drop(GROUP).collect()
-    rest = seen.filter(failing).collect()
-    several = seen.filter(pl.col("tries") > 1)
-    repeated = several.collect() if (told["tries"].max() or 0) > 1 else rest.clear()  # type: ignore[operator]
-    return fine, rest, repeated
-
-
-FINE = (
-    *("service", "environment", "entry_label", "category", "label"),
-    *("sends", "again", "start_ns", "end_ns"),
-)
-"""What is told of calls that went well."""
 
 
 def group() -> pl.Expr:
@@ -109,6 +36,93 @@ def group() -> pl.Expr:
     ).alias(GROUP)
 
 
+def _sent() -> Iterator[pl.Expr]:
+    """`end_ns`, `group`, `sends`, `again` of outgoing spans.
+
+    sends: how often the span was sent, as far as it shows. again: the span says that it repeats an
+    earlier one (HTTP counts resends over sibling spans; botocore counts them within one span).
+    """
+    resends = pl.col("resends").fill_null(0).cast(pl.Int64)
+    ordinal = pl.col("category") == "http"
+    tries = pl.col("tries").fill_null(1).clip(lower_bound=1).cast(pl.Int64)
+    inside = pl.when(ordinal).then(0).otherwise(resends) + 1
+    yield (pl.col("start_ns") + pl.col("duration_ns")).alias("end_ns")
+    yield group()
+    yield pl.max_horizontal(tries, inside).alias("sends")
+    yield pl.when(ordinal).then(resends).otherwise(0).alias("again")
+
+
+_SENT = tuple(_sent())
+_TELLING = [
+    *("row", "service", "environment", "entry_label", "category", "label", "entry", "shape"),
+    *("values", "start_ns", "duration_ns", "resends", "tries", "outgoing", "failed"),
+]
+"""What is told of all calls."""
+_MORE = [
+    *("peer", "system", "callee", "callee_label", "servers", "trace", "trace_hi", "trace_lo"),
+    *("span_id", "entry_span", "entry_start_ns", "entry_duration_ns"),
+]
+"""And of those that failed or were tried several times."""
+
+
+def sent(spans: pl.DataFrame) -> pl.DataFrame:
+    """Outgoing spans with `_SENT`, in order of start within a trace.
+
+    failing: a call of the group failed. first: it is the first of its group.
+    """
+    calls = spans[_TELLING].filter("outgoing").with_columns(_SENT)
+    numbers = calls[GROUP]
+    several = np.flatnonzero(alike(numbers))
+    first = np.ones(calls.height, np.bool_)
+    first[several] = numbers[several].is_first_distinct()
+    return calls.with_columns(failing=_failing(calls), first=pl.Series(first))
+
+
+def _failing(calls: pl.DataFrame) -> pl.Series:
+    """Whether a call of the same group failed: only entries in which one did are looked at."""
+    failing = calls["failed"].to_numpy().copy()
+    entry = calls["entry"].to_numpy()
+    troubled = np.zeros(int(entry.max(initial=0)) + 1, np.bool_)
+    troubled[entry[failing]] = True
+    suspects = np.flatnonzero(troubled[entry])
+    numbers = calls[GROUP].to_numpy()
+    failing[suspects] = np.isin(numbers[suspects], numbers[failing])
+    return pl.Series(failing)
+
+
+def whole(calls: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+    """Calls with the columns `_MORE`."""
+    return calls.hstack(spans[_MORE][calls["row"]].get_columns())
+
+
+def deliveries(spans: pl.DataFrame) -> pl.DataFrame:
+    """CONSUMER entries that say how often they were tried: a row each, as `measure` gives them.
+
+    Each delivery is an entry of its own, often in a trace of its own that a link joins to the
+    producer's. So nothing is paired: deliveries that are no repetition are the logical calls, all
+    deliveries the attempts, those in error the lost ones (a retried Celery run is not in error).
+    """
+    return spans[_DELIVERY_NEEDS].filter(_DELIVERY).select(_DELIVERED)
+
+
+_DELIVERY_NEEDS = [
+    *("service", "environment", "entry_label", "category", "label", "kind", "is_entry"),
+    *("start_ns", "duration_ns", "resends", "failed"),
+]
+_DELIVERY = (
+    (pl.col("kind") == "consumer") & pl.col("is_entry") & (pl.col("category") == "messaging")
+)
+_AGAIN = pl.col("resends").fill_null(0) > 0
+_DELIVERED = (
+    *("service", "environment", "entry_label", "category", "label"),
+    "start_ns",
+    (pl.col("start_ns") + pl.col("duration_ns")).alias("end_ns"),
+    (~_AGAIN).cast(pl.Int64).alias("logical"),
+    pl.col("failed").cast(pl.Int64).alias("lost"),
+    pl.when(_AGAIN).then("duration_ns").otherwise(0).alias("extra_ns"),
+)
+
+
 def measure(calls: pl.DataFrame) -> pl.DataFrame:
     """`calls` of groups with a failure -> a row per group: how often it was tried, how it ended.
 
@@ -116,50 +130,57 @@ def measure(calls: pl.DataFrame) -> pl.DataFrame:
     spans), extra_ns (time of the attempts after the first), unseen (failed HTTP and RPC spans
     without an answer and without a count: attempts inside them would not show); Int64 all.
     """
-    sent_once = pl.col("spans") - pl.col("repeats")
-    return _measured(calls).with_columns(
-        pl.when("one_call")
-        .then(pl.max_horizontal("sends", pl.col("again") + 1))
-        .otherwise("sends")
-        .alias("attempts"),
-        (pl.col("sends") - pl.col("spans")).alias("hidden"),
-        pl.when("one_call").then(1).otherwise(sent_once.clip(lower_bound=1)).alias("logical"),
-        pl.when("one_call")
-        .then(pl.col("last_failed").cast(pl.Int64))
-        .otherwise(pl.min_horizontal("failures", sent_once))
-        .alias("lost"),
-        pl.when("one_call")
-        .then(pl.col("extra_ns") + pl.col("inside_first"))
-        .otherwise("inside")
-        .alias("extra_ns"),
-    )
+    return calls.group_by(GROUP, maintain_order=True).agg(_MEASURED).with_columns(_TOLD)
 
 
-def _measured(found: pl.DataFrame) -> pl.DataFrame:
-    """Spans of groups with a failure, in order of start -> a row per group with its measures."""
-    unseen = pl.col("failed") & pl.col("servers").is_null() & ~pl.col("told")
+def _measured() -> Iterator[pl.Expr]:
+    """Spans of a group, in order of start -> what `_told` derives the measures from."""
+    unseen = pl.col("failed") & pl.col("servers").is_null() & pl.col("resends").is_null()
     remote = pl.col("category").is_in(["http", "rpc"])
-    start, end = pl.col("start_ns"), pl.col("end_ns")
+    start, end, sends = pl.col("start_ns"), pl.col("end_ns"), pl.col("sends")
     overlaps = (start < end.cum_max().shift(1)).any()
     head_failed = pl.col("failed").head(pl.len() - 1).all()
-    return found.group_by(GROUP, maintain_order=True).agg(
-        *(pl.col(c).first() for c in _FIRST),
-        pl.col("callee").min(),
-        pl.col("callee_label").min(),
-        pl.len().cast(pl.Int64).alias("spans"),
-        pl.col("failed").sum().cast(pl.Int64).alias("failures"),
-        (head_failed & ~overlaps.fill_null(value=False)).alias("one_call"),
-        pl.col("failed").last().alias("last_failed"),
-        pl.col("sends").sum(),
-        pl.col("again").max(),
-        (pl.col("again") > 0).sum().cast(pl.Int64).alias("repeats"),
-        (unseen & remote).sum().cast(pl.Int64).alias("unseen"),
-        start.min().alias("first_ns"),
-        end.max().alias("last_ns"),
-        (end - start).slice(1).sum().alias("extra_ns"),
-        ((end - start) * (pl.col("sends") - 1) // pl.col("sends")).alias("inside").sum(),
-        ((end - start) * (pl.col("sends") - 1) // pl.col("sends")).first().alias("inside_first"),
-        pl.col("span_id").head(3).alias("span_ids"),
+    inside = (end - start) * (sends - 1) // sends
+    yield pl.col(_FIRST).first()
+    yield pl.col("callee", "callee_label").min()
+    yield pl.len().cast(pl.Int64).alias("spans")
+    yield count(pl.col("failed")).alias("failures")
+    yield (head_failed & ~overlaps.fill_null(value=False)).alias("one_call")
+    yield pl.col("failed").last().alias("last_failed")
+    yield sends.sum()
+    yield pl.col("again").max()
+    yield count(pl.col("again") > 0).alias("repeats")
+    yield count(unseen & remote).alias("unseen")
+    yield start.min().alias("first_ns")
+    yield end.max().alias("last_ns")
+    yield (end - start).slice(1).sum().alias("extra_ns")
+    yield inside.alias("inside").sum()
+    yield inside.first().alias("inside_first")
+    yield pl.col("span_id").head(3).alias("span_ids")
+
+
+def _told() -> Iterator[pl.Expr]:
+    one_call, sends = pl.col("one_call"), pl.col("sends")
+    sent_once = pl.col("spans") - pl.col("repeats")
+    yield (
+        pl.when(one_call)
+        .then(pl.max_horizontal(sends, pl.col("again") + 1))
+        .otherwise(sends)
+        .alias("attempts")
+    )
+    yield (sends - pl.col("spans")).alias("hidden")
+    yield pl.when(one_call).then(1).otherwise(sent_once.clip(lower_bound=1)).alias("logical")
+    yield (
+        pl.when(one_call)
+        .then(pl.col("last_failed").cast(pl.Int64))
+        .otherwise(pl.min_horizontal("failures", sent_once))
+        .alias("lost")
+    )
+    yield (
+        pl.when(one_call)
+        .then(pl.col("extra_ns") + pl.col("inside_first"))
+        .otherwise("inside")
+        .alias("extra_ns")
     )
 
 
@@ -167,6 +188,7 @@ _FIRST = (
     *("service", "environment", "entry_label", "category", "label", "peer", "system", "trace"),
     *("trace_hi", "trace_lo", "entry_span", "entry_start_ns", "entry_duration_ns"),
 )
+_MEASURED, _TOLD = tuple(_measured()), tuple(_told())
 
 
 def gaps_between_spans(calls: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
@@ -175,29 +197,36 @@ def gaps_between_spans(calls: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFram
     The columns of `calls`, gap_ns (end of an attempt to the start of the next) and before_ns (the
     gap before that, null for the first retry of a call).
     """
-    retried = groups.filter(pl.col("one_call") & (pl.col("spans") > 1))[GROUP]
-    attempts = calls.filter(pl.col(GROUP).is_in(retried.implode()))
-    return _with_gaps(attempts.sort(GROUP, "start_ns", "end_ns"), GROUP)
+    retried = groups[GROUP].filter(groups["one_call"] & (groups["spans"] > 1))
+    if not len(retried):
+        return calls.clear()
+    return _with_gaps(calls.filter(calls[GROUP].is_in(retried.implode())), GROUP)
 
 
 def gaps_between_answers(calls: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
     """As `gaps_between_spans`, for calls of several tries: between the answers of one span."""
-    several = calls.drop("start_ns", "end_ns")
-    answers = spans.filter((pl.col("kind") == "server") & (pl.col("parent_row") >= 0)).select(
-        pl.col("parent_row").cast(pl.UInt32).alias("row"),
-        "start_ns",
-        (pl.col("start_ns") + pl.col("duration_ns")).alias("end_ns"),
-    )
-    return _with_gaps(several.join(answers, on="row").sort("row", "start_ns", "end_ns"), "row")
+    several = calls.filter(pl.col("tries") > 1).drop("start_ns", "end_ns")
+    answers = spans[_ANSWER_NEEDS].filter(_ANSWER).select(_ANSWERED)
+    return _with_gaps(several.join(answers, on="row"), "row")
+
+
+_ANSWER_NEEDS = ["kind", "parent_row", "start_ns", "duration_ns"]
+_ANSWER = (pl.col("kind") == "server") & (pl.col("parent_row") >= 0)
+_ANSWERED = (
+    pl.col("parent_row").cast(pl.UInt32).alias("row"),
+    "start_ns",
+    (pl.col("start_ns") + pl.col("duration_ns")).alias("end_ns"),
+)
 
 
 def _with_gaps(attempts: pl.DataFrame, group: str) -> pl.DataFrame:
-    """Attempts in order of their group and start -> a row per retry."""
+    """Attempts -> a row per retry, an attempt of a group that is not its first."""
+    ordered = attempts.sort(group, "start_ns", "end_ns")
     same = (pl.col(group) == pl.col(group).shift(1)).fill_null(value=False)
     gap = (pl.col("start_ns") - pl.col("end_ns").shift(1)).clip(lower_bound=0)
     again = same & same.shift(1, fill_value=False)
     return (
-        attempts.with_columns(pl.when(same).then(gap).alias("gap_ns"), again.alias("_again"))
+        ordered.with_columns(pl.when(same).then(gap).alias("gap_ns"), again.alias("_again"))
         .with_columns(pl.when("_again").then(pl.col("gap_ns").shift(1)).alias("before_ns"))
         .filter(pl.col("gap_ns").is_not_null())
     )

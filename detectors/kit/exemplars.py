@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+import numpy as np
 import polars as pl
 
-from detectors.kit.contract import EXEMPLARS_KEPT, FactColumn
+from detectors.kit.contract import EXEMPLARS_KEPT, FactColumn, fields_of
 
 ROW = "_row"
 """Place of a row in the frame that is grouped; of a group, the places of its worst rows."""
+_GROUP = "_group"
 
 
-def worst_rows(order: list[str]) -> pl.Expr:
+@cache
+def order_of(column: FactColumn) -> Sequence[str]:
+    """What decides which exemplars are the worst (`merge.worst_first`): the first descending."""
+    schema = column.dtype.inner.to_schema()  # type: ignore[union-attr]
+    return tuple(name for name, dtype in schema.items() if not dtype.is_nested())
+
+
+def grouped(
+    rows: pl.DataFrame, by: Sequence[str], measures: Iterable[pl.Expr], column: FactColumn
+) -> pl.DataFrame:
+    """Rows with the fields of a `worst` column -> groups, their measures and worst exemplars."""
+    order = order_of(column)
+    groups = rows.with_row_index(ROW).group_by(by).agg(*measures, worst_rows(order))
+    return draw(groups, rows, order, column)
+
+
+def with_worst(
+    groups: pl.DataFrame, among: pl.DataFrame, by: Sequence[str], column: FactColumn
+) -> pl.DataFrame:
+    """Groups and some of the rows that they were made of -> with their worst exemplars among these.
+
+    Null where there are none. Where exemplars are of few rows this costs less than `grouped`.
+    """
+    if not among.height:
+        return groups.with_columns(pl.lit(None, column.dtype).alias(column.name))
+    return groups.join(grouped(among, by, (), column), on=by, how="left", nulls_equal=True)
+
+
+def worst_rows(order: Sequence[str]) -> pl.Expr:
     """Within a group: the places of its worst rows, for `draw`.
 
     order: columns that decide, the first descending, the others ascending.
@@ -20,33 +53,18 @@ def worst_rows(order: list[str]) -> pl.Expr:
 
 
 def draw(
-    grouped: pl.DataFrame, rows: pl.DataFrame, order: list[str], column: FactColumn
+    groups: pl.DataFrame, rows: pl.DataFrame, order: Sequence[str], column: FactColumn
 ) -> pl.DataFrame:
     """Groups with their `worst_rows` -> the same with the `worst` column instead, worst first.
 
     rows: what was grouped, with the fields of the column.
     """
-    descending = [False, True, *(False for _ in order[1:])]
-    group = "_group"
-    best = grouped.lazy().select(ROW).with_row_index(group).explode(ROW, empty_as_null=False)
-    places = best.collect()
-    fields = list(column.dtype.inner.to_schema())  # type: ignore[union-attr]
+    owner = np.repeat(np.arange(groups.height, dtype=np.uint32), groups[ROW].list.len().to_numpy())
     drawn = (
-        rows[places[ROW]]
-        .with_columns(places[group])
-        .sort(group, *order, descending=descending)
-        .group_by(group, maintain_order=True)
-        .agg(pl.struct(fields).alias(column.name))
+        rows[groups[ROW].explode(empty_as_null=False)]
+        .with_columns(pl.Series(_GROUP, owner))
+        .sort(_GROUP, *order, descending=[False, True, *(False for _ in order[1:])])
+        .group_by(_GROUP, maintain_order=True)
+        .agg(pl.struct(fields_of(column)).alias(column.name))
     )
-    return grouped.drop(ROW).with_columns(drawn[column.name])
-
-
-def worst_of(rows: pl.DataFrame, by: list[str], column: FactColumn) -> pl.DataFrame:
-    """Rows with the fields of a `worst` column -> `by` and the list of the worst, worst first.
-
-    The order is that of `merge.worst_first`: the highest score, then all other fields ascending.
-    """
-    schema = column.dtype.inner.to_schema()  # type: ignore[union-attr]
-    order = [name for name, dtype in schema.items() if not dtype.is_nested()]
-    narrow = rows.lazy().select(*dict.fromkeys((*by, *order))).with_row_index(ROW)
-    return draw(narrow.group_by(by).agg(worst_rows(order)).collect(), rows, order, column)
+    return groups.drop(ROW).with_columns(drawn[column.name])
