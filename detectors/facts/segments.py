@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import polars as pl
 
-from detectors.kit.bins import fixed_log, pane
+from detectors.kit.bins import count, fixed_log, pane
 from detectors.kit.contract import FactsTable, key, least, most, total, worst
 from detectors.kit.exemplars import ROW, draw, worst_rows
-from detectors.kit.segments import NEEDED, segments
+from detectors.kit.segments import segments
 
 
 class Segments:
@@ -60,64 +60,59 @@ class Segments:
 
     def observe(self, spans: pl.DataFrame) -> pl.DataFrame:
         """A row per kind of segment."""
-        return self._rows(spans.select(*dict.fromkeys((*_KEPT, *NEEDED))))
+        entries = spans[_NEEDED].filter("is_entry")
+        found = entries.hstack(segments(spans).get_columns()).with_columns(_MEASURED)
+        groups = found.with_row_index(ROW).group_by(_KEYS).agg(_MEASURES)
 
-    def _rows(self, spans: pl.DataFrame) -> pl.DataFrame:
-        found = _with_call(segments(spans), spans)
-        by = ["pane", *(c.name for c in self.columns if c.merge == "key")]
-        rows = found.with_columns(
-            pane(pl.col("entry_start_ns"), self.pane_seconds),
-            fixed_log(pl.col("own_ns")).alias("own_log"),
-            fixed_log(pl.col("entry_duration_ns")).alias("total_log"),
-            pl.col("entry_duration_ns").alias("score"),
-        ).with_row_index(ROW)
-        grouped = rows.group_by(by).agg(
-            pl.len().cast(pl.Int64).alias("entries"),
-            pl.col("failed").sum().cast(pl.Int64),
-            pl.col("own_ns").sum(),
-            pl.col("entry_duration_ns").sum().alias("total_ns"),
-            pl.col("own_log").sum(),
-            pl.col("own_log").pow(2).sum().alias("own_log2"),
-            pl.col("total_log").sum(),
-            pl.col("total_log").pow(2).sum().alias("total_log2"),
-            pl.col("steps").sum(),
-            pl.col("steps").pow(2).sum().alias("steps2"),
-            pl.col("entry_start_ns").min().alias("first_ns"),
-            pl.col("entry_start_ns").max().alias("last_ns"),
-            worst_rows(_ORDER),
-        )
-        named = [c.name for c in self.columns]
-        return draw(grouped, rows, _ORDER, self.columns[-1]).select("pane", *named)
+        def shown(rows: pl.Series) -> pl.DataFrame:
+            chosen = found[rows]
+            return chosen.hstack(spans[_CALL_NEEDS][chosen["longest"]].select(_CALL).get_columns())
+
+        return draw(groups, shown, _ORDER, self.columns[-1])
 
 
+_NEEDED = [
+    *("service", "environment", "entry_label", "trace_hi", "trace_lo", "span_id", "start_ns"),
+    *("duration_ns", "status", "http_status", "is_entry"),
+]
+_MEASURED = (
+    pl.col("span_id").alias("entry_span"),
+    pl.col("start_ns").alias("entry_start_ns"),
+    pl.col("duration_ns").alias("entry_duration_ns"),
+    pl.col("duration_ns").alias("score"),
+    ((pl.col("status") == "error") | (pl.col("http_status").fill_null(0) >= 500)).alias("failed"),
+    fixed_log(pl.col("own_ns")).alias("own_log"),
+    fixed_log(pl.col("duration_ns")).alias("total_log"),
+)
+_CALL_NEEDS = ["start_ns", "duration_ns", "span_id", "label", "callee", "server_ns"]
+_CALL = (
+    pl.col("start_ns").alias("first_ns"),
+    (pl.col("start_ns") + pl.col("duration_ns")).alias("last_ns"),
+    pl.col("span_id").alias("call_span"),
+    *("label", "callee", "server_ns"),
+)
+"""What an exemplar shows of the longest call."""
 _ORDER = ["score", "trace_hi", "trace_lo", "entry_span"]
 """No two entries agree in all of them."""
-_KEPT = (
-    *("environment", "entry_label", "trace_hi", "trace_lo", "span_id", "http_status"),
-    *("start_ns", "duration_ns", "status", "service", "label", "callee", "server_ns"),
+_KEYS = (
+    pane(pl.col("start_ns"), Segments.pane_seconds),
+    *("service", "environment", "entry_label", "ending", "ending_service"),
 )
-
-
-def _with_call(found: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
-    """Adds the columns of the entry and of its longest call."""
-    entry = spans[found["row"]].select(
-        *("service", "environment", "entry_label", "trace_hi", "trace_lo"),
-        pl.col("span_id").alias("entry_span"),
-        pl.col("start_ns").alias("entry_start_ns"),
-        pl.col("duration_ns").alias("entry_duration_ns"),
-        ((pl.col("status") == "error") | (pl.col("http_status").fill_null(0) >= 500)).alias(
-            "failed"
-        ),
-    )
-    call = spans[found["longest"].clip(lower_bound=0)].select(
-        pl.col("start_ns").alias("first_ns"),
-        (pl.col("start_ns") + pl.col("duration_ns")).alias("last_ns"),
-        pl.col("span_id").alias("call_span"),
-        *("label", "callee", "server_ns"),
-    )
-    has_call = found["longest"] >= 0
-    call = call.select(pl.when(has_call).then(pl.col(c)).alias(c) for c in call.columns)
-    return pl.concat([found, entry, call], how="horizontal")
+_MEASURES = (
+    pl.len().cast(pl.Int64).alias("entries"),
+    count(pl.col("failed")),
+    pl.col("own_ns").sum(),
+    pl.col("duration_ns").sum().alias("total_ns"),
+    pl.col("own_log").sum(),
+    pl.col("own_log").pow(2).sum().alias("own_log2"),
+    pl.col("total_log").sum(),
+    pl.col("total_log").pow(2).sum().alias("total_log2"),
+    pl.col("steps").sum(),
+    pl.col("steps").pow(2).sum().alias("steps2"),
+    pl.col("start_ns").min().alias("first_ns"),
+    pl.col("start_ns").max().alias("last_ns"),
+    worst_rows(_ORDER),
+)
 
 
 TABLE: FactsTable = Segments()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 import numpy as np
@@ -28,7 +28,7 @@ def grouped(
     """Rows with the fields of a `worst` column -> groups, their measures and worst exemplars."""
     order = order_of(column)
     groups = rows.with_row_index(ROW).group_by(by).agg(*measures, worst_rows(order))
-    return draw(groups, rows, order, column)
+    return draw(groups, rows.__getitem__, order, column)
 
 
 def with_worst(
@@ -53,15 +53,18 @@ def worst_rows(order: Sequence[str]) -> pl.Expr:
 
 
 def draw(
-    groups: pl.DataFrame, rows: pl.DataFrame, order: Sequence[str], column: FactColumn
+    groups: pl.DataFrame,
+    shown: Callable[[pl.Series], pl.DataFrame],
+    order: Sequence[str],
+    column: FactColumn,
 ) -> pl.DataFrame:
     """Groups with their `worst_rows` -> the same with the `worst` column instead, worst first.
 
-    rows: what was grouped, with the fields of the column.
+    shown: places of rows -> the fields of the column.
     """
     owner = np.repeat(np.arange(groups.height, dtype=np.uint32), groups[ROW].list.len().to_numpy())
     drawn = (
-        rows[groups[ROW].explode(empty_as_null=False)]
+        shown(groups[ROW].explode(empty_as_null=False))
         .with_columns(pl.Series(_GROUP, owner))
         .sort(_GROUP, *order, descending=[False, True, *(False for _ in order[1:])])
         .group_by(_GROUP, maintain_order=True)

@@ -13,62 +13,64 @@ import polars as pl
 from detectors.kit import forest
 from detectors.kit.forest import Mask, Rows
 
-NEEDED = (
-    *("entry", "is_entry", "parent_row", "label", "start_ns", "duration_ns", "callee", "peer"),
-    "outgoing",
+_NAMED = ["label", "callee", "peer", "outgoing"]
+_ENDING = (
+    pl.col("label").alias("ending"),
+    pl.when("outgoing").then(pl.coalesce("callee", "peer")).alias("ending_service"),
 )
-"""Columns that `segments` reads."""
 
 
 def segments(spans: pl.DataFrame) -> pl.DataFrame:
     """Spans in canonical order -> a row per entry span, in that order.
 
-    row (UInt32), own_ns, steps (calls out and local leaves, Int64), ending (UInt64, label of the
-    last step; null when there is none), ending_service (UInt64, who answered it; null when it is
-    local), longest (Int64, row of the longest call out; -1).
+    own_ns, steps (calls out and local leaves, Int64), ending (UInt64, label of the last step; null
+    when there is none), ending_service (UInt64, who answered it; null when it is local), longest
+    (UInt32, row of the longest call out; null when there is none).
     """
     entry = spans["entry"].to_numpy().astype(np.int64)
     is_entry = spans["is_entry"].to_numpy()
-    outgoing = spans["outgoing"].to_numpy()
     rows = np.flatnonzero(is_entry)
-    place = np.full(int(entry.max()) + 1 if len(entry) else 0, -1, np.int64)
+    place = np.full(int(entry.max(initial=-1)) + 1, -1, np.int64)
     place[entry[rows]] = np.arange(len(rows))
+    owner = place[entry]
+    owner[rows] = -1
+    outgoing = spans["outgoing"].to_numpy()
+    last, steps = _steps(spans, entry, owner, outgoing, len(rows))
+    out = np.flatnonzero(outgoing & (owner >= 0))
+    out = out[np.argsort(owner[out], kind="stable")]
+    owner = owner[out]
     start, duration = (forest.times(spans, n) for n in ("start_ns", "duration_ns"))
-    out = np.flatnonzero(outgoing & ~is_entry & (place[entry] >= 0))
-    out = out[np.argsort(place[entry[out]], kind="stable")]
-    owner = place[entry[out]]
-    begin = start[out] - start[rows][owner]
-    last, steps = _steps(spans, entry, is_entry, outgoing, place, len(rows))
-    named = np.maximum(last, 0)
-    there = pl.Series(last >= 0)
-    ending = spans.select("label", pl.coalesce("callee", "peer").alias("callee"))[named]
-    remote = (
-        pl.Series(outgoing[named] & (last >= 0)) if len(rows) else pl.Series([], dtype=pl.Boolean)
-    )
-    return pl.DataFrame(
-        {
-            "row": rows.astype(np.uint32),
-            "own_ns": duration[rows]
-            - forest.covered(owner, begin, begin + duration[out], duration[rows]),
-            "steps": steps,
-            "longest": _longest(owner, duration[out], out, len(rows)),
-        }
-    ).with_columns(
-        ending=pl.when(there).then(ending["label"]),
-        ending_service=pl.when(remote).then(ending["callee"]),
+    begin, length, whole = start[out] - start[rows][owner], duration[out], duration[rows]
+    return (
+        spans[_NAMED][_known(last)]
+        .select(_ENDING)
+        .with_columns(
+            own_ns=pl.Series(whole - forest.covered(owner, begin, begin + length, whole)),
+            steps=pl.Series(steps),
+            longest=_known(_longest(owner, length, out, len(rows))),
+        )
     )
 
 
-def _steps(  # noqa: PLR0913 - columns of one frame
-    spans: pl.DataFrame, entry: Rows, is_entry: Mask, outgoing: Mask, place: Rows, count: int
+def _known(rows: Rows) -> pl.Series:
+    """Rows, null where they are -1: what is gathered by them is null then."""
+    return pl.Series(rows, dtype=pl.Int64).set(pl.Series(rows < 0), None).cast(pl.UInt32)
+
+
+def _steps(
+    spans: pl.DataFrame, entry: Rows, owner: Rows, outgoing: Mask, count: int
 ) -> tuple[Rows, Rows]:
-    """Row of the last step of each segment (-1: none) and how many steps it has."""
+    """Row of the last step of each segment (-1: none) and how many steps it has.
+
+    owner: the segment that each span works in; -1 for entries and where the entry is missing.
+    """
     parent = spans["parent_row"].to_numpy().astype(np.int64)
-    own_child = (parent >= 0) & ~is_entry
+    child = np.flatnonzero((parent >= 0) & (owner >= 0))
+    above = parent[child]
     inner = np.zeros(len(entry), np.bool_)
-    inner[parent[own_child & (entry[np.maximum(parent, 0)] == entry)]] = True
-    step = np.flatnonzero(~is_entry & (outgoing | ~inner) & (place[entry] >= 0))
-    owner = place[entry[step]]
+    inner[above[entry[above] == entry[child]]] = True
+    step = np.flatnonzero((owner >= 0) & (outgoing | ~inner))
+    owner = owner[step]
     last = np.full(count, -1, np.int64)
     last[owner] = step  # rows are in order of start: the last one stays
     return last, np.bincount(owner, minlength=count).astype(np.int64)
