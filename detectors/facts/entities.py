@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import polars as pl
 
-from detectors.kit.alike import alike
+from detectors.kit.alike import alike, flags
 from detectors.kit.bins import pane
 from detectors.kit.contract import (
     Life,
@@ -26,7 +25,6 @@ from detectors.kit.contract import (
     total,
     worst,
 )
-from detectors.kit.forest import Mask
 from detectors.kit.merge import none
 from detectors.kit.sampling import LEVEL, at_level, in_sample, mix
 from detectors.kit.texts import code
@@ -139,7 +137,7 @@ _BARE = pl.col("actor").is_null() & pl.col("path").is_null()
 def _identified(entries: pl.DataFrame, spans: pl.DataFrame, level: int) -> Iterator[pl.DataFrame]:
     """Entries once for each identity that they have: a cache key where there is nothing else."""
     commands = spans[_COMMAND_NEEDS].filter(_COMMAND)
-    cached = _flags(spans, commands.filter(_READS_ONE)["entry"])
+    cached = flags(spans, commands.filter(_READS_ONE)["entry"])
     entries = entries.with_columns(cached=pl.Series(cached[entries["entry"]]))
     for identity in IDENTITIES:
         those = _keyed(entries, commands) if identity == "key" else entries
@@ -166,17 +164,10 @@ def _keyed(entries: pl.DataFrame, commands: pl.DataFrame) -> pl.DataFrame:
     return bare.join(keys, on="entry")
 
 
-def _flags(spans: pl.DataFrame, entries: pl.Series) -> Mask:
-    """Of all entries in the frame, by their number: whether they are among these."""
-    flags = np.zeros(int(spans["entry"].max()) + 1, np.bool_)  # type: ignore[arg-type]
-    flags[entries.to_numpy()] = True
-    return flags
-
-
 def _reads(spans: pl.DataFrame, known: list[pl.DataFrame]) -> pl.DataFrame:
     """What answered entries read from their backends: a row per entry and kind of read."""
     asking = pl.concat([those.filter("answered")["entry"] for those in known])
-    theirs = pl.Series(_flags(spans, asking)[spans["entry"]])
+    theirs = pl.Series(flags(spans, asking)[spans["entry"]])
     reading = spans[_READ_NEEDS].select(_READING).to_series()
     reads = spans[_READ_NEEDS].filter(theirs & reading).with_columns(_SHAPE)
     several = pl.Series(alike(reads.select(_KIND_OF_READ).to_series()))

@@ -13,11 +13,14 @@ of the key; nothing here decides whether a group is a fault.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import polars as pl
 
-from detectors.kit.bins import class_of, count_bin, pane
+from detectors.kit.alike import alike, flags
+from detectors.kit.bins import class_of, count, count_bin, pane
 from detectors.kit.columns import Kind
-from detectors.kit.contract import FactsTable, key, least, most, total, worst
+from detectors.kit.contract import FactsTable, fields_of, key, least, most, total, worst
 from detectors.kit.merge import none
 from detectors.kit.sampling import mix
 from detectors.kit.traits import Trait, has
@@ -113,95 +116,43 @@ class Repeats:
 
     def observe(self, spans: pl.DataFrame) -> pl.DataFrame:
         """A row per group of two or more; equal rows are added up by the engine."""
-        return self._of_spans(spans[_NEEDED])
-
-    def _of_spans(self, spans: pl.DataFrame) -> pl.DataFrame:
         several = _several(spans)
-        if not len(several):
+        if not several.height:
             return none(self)
-        groups = _groups(_shaped(spans[several].lazy())).filter(pl.col("n") >= 2).collect()
-        theirs = pl.col("entry").is_in(groups["entry"].unique().implode())
-        around = spans.filter(theirs).lazy()
-        found = _with_source(groups.lazy(), _shaped(around))
-        found = _with_idle(_with_helper(found, spans), around)
-        return self._rows(_with_transaction(found, around)).collect()
-
-    def _rows(self, groups: pl.LazyFrame) -> pl.LazyFrame:
-        subject = ["trace", "entry_label", *(c for c in _GROUP if c != "entry")]
-        counted_once = (pl.int_range(pl.len()).over(subject) == 0).cast(pl.Int64)
-        exemplar = list(self.columns[-1].dtype.inner.to_schema())  # type: ignore[union-attr]
-        return groups.with_columns(
-            pane(pl.col("entry_start_ns"), self.pane_seconds),
-            count_bin(pl.col("n")).alias("n_bin"),
-            counted_once.alias("traces"),
-            pl.col("wasted_ns").alias("score"),
-        ).select(
-            "pane",
-            *(c.name for c in self.columns if c.merge == "key"),
-            pl.lit(1, dtype=pl.Int64).alias("entries"),
-            "traces",
-            pl.col("n").alias("repeats"),
-            "spans",
-            "failed",
-            "busy_ns",
-            "wasted_ns",
-            pl.col("entry_duration_ns").alias("entry_ns"),
-            pl.col("n").alias("n_min"),
-            pl.col("n").alias("n_max"),
-            "first_ns",
-            "last_ns",
-            pl.concat_list(pl.struct(exemplar)).alias("exemplars"),
-        )
+        rows = spans[_NEEDED][several["row"]].with_columns(several["shape"])
+        groups = _groups(rows).filter(pl.col("n") >= 2)
+        if not groups.height:
+            return none(self)
+        around = spans[_AROUND].filter(pl.Series(flags(spans, groups["entry"])[spans["entry"]]))
+        found = _with_helper(_with_source(groups, around), spans)
+        found = _with_transaction(_with_idle(found, around), around)
+        return found.with_columns(_COUNTED).select(*_ROW, _EXEMPLAR)
 
 
-def _shaped(spans: pl.LazyFrame) -> pl.LazyFrame:
+def _shaped(spans: pl.DataFrame) -> pl.DataFrame:
     """The spans that do work of some shape; a message's is its label."""
-    named = pl.when(pl.col("work") == "publish").then("label")
-    shape = pl.coalesce("shape", named)
-    return spans.filter(pl.col("work").is_not_null() & shape.is_not_null()).with_columns(
-        shape.alias("shape")
-    )
+    return spans.with_columns(_SHAPE).filter(_SHAPED)
 
 
-def _several(spans: pl.DataFrame) -> pl.Series:
-    """Rows whose group may have two or more; measuring a group costs 30 times what this does."""
-    group = mix(*(pl.col(c).to_physical().cast(pl.UInt64) for c in _GROUP))
-    narrow = spans.lazy().select("row", "label", "repeat", *_GROUP)
-    found = _shaped(narrow).filter(group.is_duplicated() | (pl.col("repeat") > 1))
-    return found.select("row").collect()["row"]
+_SHAPE = pl.coalesce("shape", pl.when(pl.col("work") == "publish").then("label")).alias("shape")
+_SHAPED = pl.col("work").is_not_null() & pl.col("shape").is_not_null()
+_MIXED = mix(*(pl.col(c).to_physical().cast(pl.UInt64) for c in _GROUP)).alias("group")
 
 
-def _groups(shaped: pl.LazyFrame) -> pl.LazyFrame:
+def _several(spans: pl.DataFrame) -> pl.DataFrame:
+    """`row` and `shape` of spans whose group may have two or more.
+
+    Measuring a group costs 30 times what this does.
+    """
+    shaped = _shaped(spans[["row", "label", "repeat", *_GROUP]])
+    mixed = shaped.select(_MIXED, pl.col("repeat") > 1)
+    return shaped[["row", "shape"]].filter(pl.Series(alike(mixed["group"])) | mixed["repeat"])
+
+
+def _groups(shaped: pl.DataFrame) -> pl.DataFrame:
     """Spans that do work, in order of start -> a row per group with its measures."""
-    start, end = pl.col("start_ns"), pl.col("start_ns") + pl.col("duration_ns")
-    spans = pl.col("repeat").cast(pl.Int64).sum()
-    busy_before = end.cum_max().shift(1)
-    busy = (end - pl.max_horizontal(start, busy_before)).clip(lower_bound=0)
-    interval = start.diff()
-    median = interval.median().fill_null(0).cast(pl.Int64)
-    longest = interval.max().fill_null(0)
-    is_failed = pl.col("failed")
-    measured = shaped.group_by(*_GROUP, maintain_order=True).agg(
-        *(pl.col(c).first() for c in _FIRST),
-        pl.col("callee").min(),
-        pl.col("callee_label").min(),
-        spans.alias("spans"),
-        pl.len().cast(pl.Int64).alias("_rows"),
-        pl.col("values").n_unique().cast(pl.Int64).alias("_unique"),
-        pl.col("values").null_count().cast(pl.Int64).alias("_hidden"),
-        is_failed.sum().cast(pl.Int64).alias("failed"),
-        is_failed.head(pl.len() - 1).all().alias("attempts"),
-        busy.sum().alias("busy_ns"),
-        pl.col("duration_ns").max().alias("_slowest_ns"),
-        (start < busy_before).sum().cast(pl.Int64).alias("_overlaps"),
-        start.min().alias("first_ns"),
-        end.max().alias("last_ns"),
-        median.alias("_median_ns"),
-        longest.alias("_longest_ns"),
-        *(_mostly(t) for t in _FORMS),
-        pl.col("span_id").head(3).alias("span_ids"),
-    )
-    return _classes(measured)
+    measured = shaped.group_by(_GROUP, maintain_order=True).agg(_MEASURES)
+    return measured.with_columns(_CLASSES)
 
 
 _FIRST = (
@@ -225,7 +176,10 @@ _FIRST = (
     "code_line",
 )
 """Taken from the earliest span of a group; the same for all, or as good as any other."""
-
+_NEEDED = [
+    *(*_FIRST, "entry", "work", "repeat", "values", "failed", "callee", "callee_label"),
+    *("start_ns", "duration_ns", "span_id", "traits"),
+]
 _FORMS = (
     Trait.LISTED,
     Trait.PAGED,
@@ -237,75 +191,96 @@ _FORMS = (
 )
 
 
+def _measures() -> Iterator[pl.Expr]:
+    start, end = pl.col("start_ns"), pl.col("start_ns") + pl.col("duration_ns")
+    busy_before = end.cum_max().shift(1)
+    busy = (end - pl.max_horizontal(start, busy_before)).clip(lower_bound=0)
+    interval = start.diff()
+    is_failed = pl.col("failed")
+    yield pl.col(_FIRST).first()
+    yield pl.col("callee", "callee_label").min()
+    yield pl.col("repeat").cast(pl.Int64).sum().alias("spans")
+    yield pl.len().cast(pl.Int64).alias("_rows")
+    yield pl.col("values").n_unique().cast(pl.Int64).alias("_unique")
+    yield pl.col("values").null_count().cast(pl.Int64).alias("_hidden")
+    yield count(is_failed)
+    yield is_failed.head(pl.len() - 1).all().alias("attempts")
+    yield busy.sum().alias("busy_ns")
+    yield pl.col("duration_ns").max().alias("_slowest_ns")
+    yield count(start < busy_before).alias("_overlaps")
+    yield start.min().alias("first_ns")
+    yield end.max().alias("last_ns")
+    yield interval.median().fill_null(0).cast(pl.Int64).alias("_median_ns")
+    yield interval.max().fill_null(0).alias("_longest_ns")
+    yield from (_mostly(t) for t in _FORMS)
+    yield pl.col("span_id").head(3).alias("span_ids")
+
+
 def _mostly(trait: Trait) -> pl.Expr:
     """`trait` as a bit when at least half of the group's spans have it, else 0 (UInt32)."""
     share = has(trait).sum() * 2 >= pl.len()
     return pl.when(share).then(int(trait)).otherwise(0).cast(pl.UInt32).alias(f"_{trait.name}")
 
 
-def _classes(measured: pl.LazyFrame) -> pl.LazyFrame:
-    """Adds n, values, mode, form and the classes; see the columns of `Repeats`."""
+def _classes() -> Iterator[pl.Expr]:
+    """n, values, mode, form and the classes; see the columns of `Repeats`."""
     visible = pl.col("_hidden") == 0
     same = visible & (pl.col("_unique") == 1)
     aggregated = pl.col("_AGGREGATED") != 0
     reads = pl.col("work").is_in(["query", "call"])
-    values = (
+    failed = pl.col("failed") * 100 // pl.col("_rows")
+    yield (
         pl.when(~visible | aggregated)
-        .then(pl.lit("hidden"))
+        .then(pl.lit("hidden", Values))
         .when(same)
-        .then(pl.lit("same"))
+        .then(pl.lit("same", Values))
         .when(pl.col("_unique") == pl.col("_rows"))
-        .then(pl.lit("distinct"))
-        .otherwise(pl.lit("mixed"))
-        .cast(Values)
+        .then(pl.lit("distinct", Values))
+        .otherwise(pl.lit("mixed", Values))
         .alias("values")
     )
-    return measured.with_columns(
-        values,
+    yield (
         pl.when(pl.col("_overlaps") * 2 >= pl.col("_rows"))
-        .then(pl.lit("parallel"))
-        .otherwise(pl.lit("sequential"))
-        .cast(Mode)
-        .alias("mode"),
-        pl.sum_horizontal(*(f"_{t.name}" for t in _FORMS)).cast(pl.UInt32).alias("form"),
-        class_of(pl.col("failed") * 100 // pl.col("_rows"), FAILED_PERCENT_EDGES).alias(
-            "failed_class"
-        ),
-        class_of(pl.col("_median_ns") // _MS, INTERVAL_MS_EDGES).alias("interval_class"),
-        _spread().alias("spread_class"),
-        (pl.col("busy_ns") - pl.col("_slowest_ns")).clip(lower_bound=0).alias("wasted_ns"),
+        .then(pl.lit("parallel", Mode))
+        .otherwise(pl.lit("sequential", Mode))
+        .alias("mode")
+    )
+    yield pl.sum_horizontal(*(f"_{t.name}" for t in _FORMS)).cast(pl.UInt32).alias("form")
+    yield class_of(failed, FAILED_PERCENT_EDGES).alias("failed_class")
+    yield class_of(pl.col("_median_ns") // _MS, INTERVAL_MS_EDGES).alias("interval_class")
+    yield spread_class()
+    yield (pl.col("busy_ns") - pl.col("_slowest_ns")).clip(lower_bound=0).alias("wasted_ns")
+    yield (
         pl.when(reads & visible & ~aggregated)
         .then("_unique")
         .otherwise("spans")
         .cast(pl.Int64)
-        .alias("n"),
-    ).with_columns(
-        pl.when(pl.col("failed") == 0).then(False).otherwise("attempts").alias("attempts")
+        .alias("n")
     )
+    yield pl.when(pl.col("failed") == 0).then(False).otherwise("attempts").alias("attempts")
 
 
-def _spread() -> pl.Expr:
+def spread_class() -> pl.Expr:
     """How even the intervals are; always 0 for short ones, which nobody asks about."""
     tenths = pl.col("_longest_ns") * 10 // pl.col("_median_ns").clip(lower_bound=1)
     short = pl.col("_median_ns") < INTERVAL_MS_EDGES[0] * _MS
-    return pl.when(short).then(0).otherwise(class_of(tenths, SPREAD_EDGES)).cast(pl.Int8)
+    even = pl.when(short).then(0).otherwise(class_of(tenths, SPREAD_EDGES))
+    return even.cast(pl.Int8).alias("spread_class")
 
 
-def _with_source(groups: pl.LazyFrame, shaped: pl.LazyFrame) -> pl.LazyFrame:
+_MEASURES, _CLASSES = tuple(_measures()), tuple(_classes())
+_AROUND = [
+    *("entry", "is_entry", "work", "shape", "label", "category"),
+    *("start_ns", "duration_ns", "self_ns"),
+]
+"""What is asked of the other spans of the entry."""
+
+
+def _with_source(groups: pl.DataFrame, around: pl.DataFrame) -> pl.DataFrame:
     """Adds the last different read that ended before the group began: what feeds the loop."""
-    reads = (
-        shaped.filter(pl.col("work").is_in(["query", "call"]))
-        .select(
-            "entry",
-            (pl.col("start_ns") + pl.col("duration_ns")).alias("_end_ns"),
-            pl.col("label").alias("source"),
-            pl.col("start_ns").alias("source_start_ns"),
-            pl.col("duration_ns").alias("source_duration_ns"),
-        )
-        .sort("_end_ns", "source_start_ns", "source")
-    )
+    reads = _shaped(around.filter(_FEEDS)).select(_SOURCE)
     return groups.sort("first_ns", "trace_hi", "trace_lo", *_GROUP).join_asof(
-        reads,
+        reads.sort("_end_ns", "source_start_ns", "source"),
         left_on="first_ns",
         right_on="_end_ns",
         by="entry",
@@ -314,54 +289,84 @@ def _with_source(groups: pl.LazyFrame, shaped: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _with_helper(groups: pl.LazyFrame, spans: pl.DataFrame) -> pl.LazyFrame:
+_FEEDS = pl.col("work").is_in(["query", "call"])
+_SOURCE = (
+    "entry",
+    (pl.col("start_ns") + pl.col("duration_ns")).alias("_end_ns"),
+    pl.col("label").alias("source"),
+    pl.col("start_ns").alias("source_start_ns"),
+    pl.col("duration_ns").alias("source_duration_ns"),
+)
+
+
+def _with_helper(groups: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
     """Adds the label of the span around the first repeat, unless that is the entry itself."""
-    row = pl.when(pl.col("parent_row") >= 0).then("parent_row")
-    return groups.with_columns(
-        pl.lit(spans["label"]).gather(row).alias("helper"),
-        pl.lit(spans["is_entry"]).gather(row).alias("_parent_is_entry"),
-    ).with_columns(pl.when(~pl.col("_parent_is_entry")).then("helper").alias("helper"))
+    row = groups["parent_row"]
+    above = spans[["label", "is_entry"]][row.set(row < 0, None).cast(pl.UInt32)]
+    return groups.with_columns(above.select(_HELPER).to_series())
 
 
-def _with_idle(groups: pl.LazyFrame, spans: pl.LazyFrame) -> pl.LazyFrame:
+_HELPER = pl.when(~pl.col("is_entry")).then("label").alias("helper")
+
+
+def _with_idle(groups: pl.DataFrame, around: pl.DataFrame) -> pl.DataFrame:
     """Adds how much of the entry is its own time: a loop that sleeps is idle."""
-    own = pl.col("self_ns") * 100 // pl.col("duration_ns").clip(lower_bound=1)
-    entries = spans.filter("is_entry").select("entry", own.alias("_own"))
-    idle = class_of(pl.col("_own").fill_null(0), IDLE_PERCENT_EDGES).alias("idle_class")
-    return groups.join(entries, on="entry", how="left").with_columns(idle)
+    entries = around.filter("is_entry").select("entry", _OWN)
+    return groups.join(entries, on="entry", how="left", maintain_order="left").with_columns(_IDLE)
 
 
-def _with_transaction(groups: pl.LazyFrame, spans: pl.LazyFrame) -> pl.LazyFrame:
+_OWN = (pl.col("self_ns") * 100 // pl.col("duration_ns").clip(lower_bound=1)).alias("_own")
+_IDLE = class_of(pl.col("_own").fill_null(0), IDLE_PERCENT_EDGES).alias("idle_class")
+
+
+def _with_transaction(groups: pl.DataFrame, around: pl.DataFrame) -> pl.DataFrame:
     """Adds whether one transaction holds the group; unknown where no span shows transactions."""
-    borders = (
-        spans.filter(pl.col("category") == "transaction")
-        .group_by("entry")
-        .agg(
-            pl.len().cast(pl.Int64).alias("_borders"),
-            pl.col("start_ns").min().alias("_opened_ns"),
-            pl.col("start_ns").max().alias("_closed_ns"),
-        )
-    )
-    around = (pl.col("_opened_ns") <= pl.col("first_ns")) & (
-        pl.col("_closed_ns") >= pl.col("first_ns")
-    )
-    transaction = (
+    controls = around.filter(pl.col("category") == "transaction")
+    if not controls.height:
+        return groups.with_columns(pl.lit("unknown", Transaction).alias("transaction"))
+    borders = controls.group_by("entry").agg(_BORDERS)
+    joined = groups.join(borders, on="entry", how="left", maintain_order="left")
+    return joined.with_columns(_transaction())
+
+
+_BORDERS = (
+    pl.len().cast(pl.Int64).alias("_borders"),
+    pl.col("start_ns").min().alias("_opened_ns"),
+    pl.col("start_ns").max().alias("_closed_ns"),
+)
+
+
+def _transaction() -> pl.Expr:
+    first = pl.col("first_ns")
+    around = (pl.col("_opened_ns") <= first) & (pl.col("_closed_ns") >= first)
+    return (
         pl.when(pl.col("_borders").is_null() | (pl.col("work") != "write"))
-        .then(pl.lit("unknown"))
+        .then(pl.lit("unknown", Transaction))
         .when(around & (pl.col("_borders") < pl.col("n")))
-        .then(pl.lit("inside"))
-        .otherwise(pl.lit("outside"))
-        .cast(Transaction)
+        .then(pl.lit("inside", Transaction))
+        .otherwise(pl.lit("outside", Transaction))
         .alias("transaction")
     )
-    return groups.join(borders, on="entry", how="left").with_columns(transaction)
 
 
-_NEEDED = [
-    *_FIRST,
-    *("row", "entry", "work", "shape", "repeat", "values", "failed", "callee", "callee_label"),
-    *("start_ns", "duration_ns", "span_id", "traits", "self_ns", "is_entry", "category"),
-]
+_SUBJECT = ("trace", "entry_label", *(c for c in _GROUP if c != "entry"))
+_COUNTED = (
+    pane(pl.col("entry_start_ns"), Repeats.pane_seconds),
+    count_bin(pl.col("n")).alias("n_bin"),
+    pl.struct(_SUBJECT).is_first_distinct().alias("traces"),
+    pl.col("wasted_ns").alias("score"),
+)
+_ROW: tuple[pl.Expr | str, ...] = (
+    "pane",
+    *(c.name for c in Repeats.columns if c.merge == "key"),
+    pl.lit(1, dtype=pl.Int64).alias("entries"),
+    *("traces", "spans", "failed", "busy_ns", "wasted_ns", "first_ns", "last_ns"),
+    pl.col("n").alias("repeats"),
+    pl.col("entry_duration_ns").alias("entry_ns"),
+    pl.col("n").alias("n_min"),
+    pl.col("n").alias("n_max"),
+)
+_EXEMPLAR = pl.concat_list(pl.struct(fields_of(Repeats.columns[-1]))).alias("exemplars")
 
 
 TABLE: FactsTable = Repeats()

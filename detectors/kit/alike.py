@@ -1,4 +1,4 @@
-"""Which rows may share a key with another: mostly few, and only these need to be grouped."""
+"""Rows that are looked at closer: those that may share a key, those of some entries."""
 
 from __future__ import annotations
 
@@ -26,3 +26,10 @@ def alike(numbers: pl.Series) -> Mask:
     found[place[1:][same]] = True
     found[place[:-1][same]] = True
     return found
+
+
+def flags(spans: pl.DataFrame, entries: pl.Series) -> Mask:
+    """Of all entries in the frame, by their number: whether they are among these."""
+    among = np.zeros(int(spans["entry"].max()) + 1, np.bool_)  # type: ignore[arg-type]
+    among[entries.to_numpy()] = True
+    return among
