@@ -6,12 +6,15 @@ parameter is always the same. A write to the table begins a new stretch in which
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import polars as pl
 
-from detectors.facts.repeats import INTERVAL_MS_EDGES, SPREAD_EDGES
+from detectors.facts.repeats import INTERVAL_MS_EDGES, spread_class
+from detectors.kit.alike import alike, flags
 from detectors.kit.bins import class_of, count_bin, pane
 from detectors.kit.columns import Kind
-from detectors.kit.contract import FactsTable, key, least, most, total, worst
+from detectors.kit.contract import FactsTable, fields_of, key, least, most, total, worst
 from detectors.kit.merge import none
 from detectors.kit.sampling import mix
 from detectors.kit.traits import Trait, has
@@ -73,92 +76,26 @@ class Duplicates:
 
     def observe(self, spans: pl.DataFrame) -> pl.DataFrame:
         """A row per entry and shape; equal rows are added up by the engine."""
-        return self._of_spans(spans[_NEEDED])
-
-    def _of_spans(self, spans: pl.DataFrame) -> pl.DataFrame:
-        twice = _read_twice(spans)
+        lines = spans[_LINE_NEEDS].filter(_LINE)
+        twice = _read_twice(lines)
         if not len(twice):
             return none(self)
-        lines = _in_stretches(spans.lazy(), twice)
-        return self._rows(_by_entry(_identities(lines))).collect()
-
-    def _rows(self, groups: pl.LazyFrame) -> pl.LazyFrame:
-        once = (pl.int_range(pl.len()).over("trace", "entry_label", "shape") == 0).cast(pl.Int64)
-        exemplar = list(self.columns[-1].dtype.inner.to_schema())  # type: ignore[union-attr]
-        return groups.with_columns(
-            pane(pl.col("entry_start_ns"), self.pane_seconds),
-            count_bin(pl.col("n")).alias("n_bin"),
-            pl.col("wasted_ns").alias("score"),
-            once.alias("traces"),
-        ).select(
-            "pane",
-            *(c.name for c in self.columns if c.merge == "key"),
-            pl.lit(1, dtype=pl.Int64).alias("entries"),
-            "traces",
-            "repeats",
-            "extra",
-            "wasted_ns",
-            pl.col("entry_duration_ns").alias("entry_ns"),
-            pl.col("n").alias("n_min"),
-            pl.col("n").alias("n_max"),
-            "first_ns",
-            "last_ns",
-            pl.concat_list(pl.struct(exemplar)).alias("exemplars"),
-        )
+        theirs = lines.filter(pl.Series(flags(spans, twice)[lines["entry"]]))
+        whole = theirs.hstack(spans[_MORE][theirs["row"]].get_columns())
+        groups = _by_entry(_identities(_in_stretches(whole)))
+        return groups.with_columns(_COUNTED).select(*_ROW, _EXEMPLAR)
 
 
-def _is_read() -> pl.Expr:
-    """A successful read whose values are known."""
-    known = pl.col("shape").is_not_null() & pl.col("values").is_not_null()
-    return (pl.col("work") == "query") & known & ~pl.col("failed")
-
-
-def _read_twice(spans: pl.DataFrame) -> pl.Series:
-    """The entries in which one read may have run twice; mostly there are none."""
-    reads = spans.lazy().select(*_READ, "work", "failed").filter(_is_read())
-    again = mix(*(pl.col(c).cast(pl.UInt64) for c in _READ)).is_duplicated()
-    return reads.filter(again).select(pl.col("entry").unique()).collect()["entry"]
-
-
-def _in_stretches(spans: pl.LazyFrame, entries: pl.Series) -> pl.LazyFrame:
-    """Reads of some entries, with `_writes`: writes to their table before them.
-
-    A write whose table is not known counts for every table of the entry.
-    """
-    is_read, is_write = _is_read(), pl.col("work") == "write"
-    lines = spans.filter((is_read | is_write) & pl.col("entry").is_in(entries.implode()))
-    nowhere = is_write & pl.col("target").is_null()
-    return lines.with_columns(
-        (is_write.cum_sum().over("entry", "target") + nowhere.cum_sum().over("entry")).alias(
-            "_writes"
-        )
-    ).filter(is_read)
-
-
-def _identities(reads: pl.LazyFrame) -> pl.LazyFrame:
-    """Reads -> a row per identity and stretch that was read at least twice."""
-    start, end = pl.col("start_ns"), pl.col("start_ns") + pl.col("duration_ns")
-    busy = (end - pl.max_horizontal(start, end.cum_max().shift(1))).clip(lower_bound=0)
-    form = pl.sum_horizontal(
-        *(pl.when(has(t)).then(int(t)).otherwise(0).cast(pl.UInt32) for t in _FORMS)
-    )
-    return (
-        reads.group_by(*_READ, "_writes", maintain_order=True)
-        .agg(
-            *(pl.col(c).first() for c in _FIRST),
-            form.first().alias("form"),
-            pl.len().cast(pl.Int64).alias("n"),
-            (busy.sum() - pl.col("duration_ns").max()).clip(lower_bound=0).alias("wasted_ns"),
-            start.min().alias("first_ns"),
-            end.max().alias("last_ns"),
-            start.diff().median().fill_null(0).cast(pl.Int64).alias("_median_ns"),
-            start.diff().max().fill_null(0).alias("_longest_ns"),
-            pl.col("span_id").head(3).alias("span_ids"),
-        )
-        .filter(pl.col("n") >= 2)
-    )
-
-
+_IS_READ = (
+    (pl.col("work") == "query")
+    & pl.col("shape").is_not_null()
+    & pl.col("values").is_not_null()
+    & ~pl.col("failed")
+)
+"""A successful read whose values are known."""
+_IS_WRITE = pl.col("work") == "write"
+_LINE = _IS_READ | _IS_WRITE
+_LINE_NEEDS = ["row", *_READ, "work", "failed"]
 _FIRST = (
     "trace",
     "trace_hi",
@@ -178,47 +115,92 @@ _FIRST = (
     "code_file",
     "code_line",
 )
+_MORE = [*_FIRST, "start_ns", "duration_ns", "traits", "span_id"]
 
 
-_NEEDED = [
-    *_FIRST,
-    *("entry", "shape", "values", "work", "failed", "start_ns", "duration_ns", "traits"),
-    "span_id",
-]
+def _read_twice(lines: pl.DataFrame) -> pl.Series:
+    """The entries in which one read may have run twice; mostly there are none."""
+    reads = lines.filter(_IS_READ)
+    return reads["entry"].filter(pl.Series(alike(reads.select(_MIXED).to_series()))).unique()
 
 
-def _by_entry(identities: pl.LazyFrame) -> pl.LazyFrame:
+_MIXED = mix(*(pl.col(c).cast(pl.UInt64) for c in _READ))
+
+
+def _in_stretches(lines: pl.DataFrame) -> pl.DataFrame:
+    """Reads of some entries, with `_writes`: writes to their table before them.
+
+    A write whose table is not known counts for every table of the entry.
+    """
+    nowhere = _IS_WRITE & pl.col("target").is_null()
+    writes = _IS_WRITE.cum_sum().over("entry", "target") + nowhere.cum_sum().over("entry")
+    return lines.with_columns(writes.alias("_writes")).filter(_IS_READ)
+
+
+def _identities(reads: pl.DataFrame) -> pl.DataFrame:
+    """Reads -> a row per identity and stretch that was read at least twice."""
+    by = [*_READ, "_writes"]
+    return reads.group_by(by, maintain_order=True).agg(_MEASURES).filter(pl.col("n") >= 2)
+
+
+def _measures() -> Iterator[pl.Expr]:
+    start, end = pl.col("start_ns"), pl.col("start_ns") + pl.col("duration_ns")
+    busy = (end - pl.max_horizontal(start, end.cum_max().shift(1))).clip(lower_bound=0)
+    bits = (pl.when(has(t)).then(int(t)).otherwise(0).cast(pl.UInt32) for t in _FORMS)
+    yield pl.col(_FIRST).first()
+    yield pl.sum_horizontal(*bits).first().alias("form")
+    yield pl.len().cast(pl.Int64).alias("n")
+    yield (busy.sum() - pl.col("duration_ns").max()).clip(lower_bound=0).alias("wasted_ns")
+    yield start.min().alias("first_ns")
+    yield end.max().alias("last_ns")
+    yield start.diff().median().fill_null(0).cast(pl.Int64).alias("_median_ns")
+    yield start.diff().max().fill_null(0).alias("_longest_ns")
+    yield pl.col("span_id").head(3).alias("span_ids")
+
+
+_MEASURES = tuple(_measures())
+
+
+def _by_entry(identities: pl.DataFrame) -> pl.DataFrame:
     """Identities -> a row per entry and shape, described by its most repeated identity."""
-    tenths = pl.col("_longest_ns") * 10 // pl.col("_median_ns").clip(lower_bound=1)
-    short = pl.col("_median_ns") < INTERVAL_MS_EDGES[0] * _MS
-    described = (
-        *_FIRST,
-        "form",
-        "n",
-        "first_ns",
-        "last_ns",
-        "span_ids",
-        "_median_ns",
-        "_longest_ns",
-    )
     return (
         identities.sort("n", "first_ns", "values", descending=[True, False, False])
         .group_by("entry", "shape", maintain_order=True)
-        .agg(
-            *(pl.col(c).first() for c in described),
-            pl.col("n").sum().alias("repeats"),
-            (pl.col("n") - 1).sum().alias("extra"),
-            pl.col("wasted_ns").sum(),
-        )
-        .with_columns(
-            class_of(pl.col("_median_ns") // _MS, INTERVAL_MS_EDGES).alias("interval_class"),
-            pl.when(short)
-            .then(0)
-            .otherwise(class_of(tenths, SPREAD_EDGES))
-            .cast(pl.Int8)
-            .alias("spread_class"),
-        )
+        .agg(_OF_ENTRY)
+        .with_columns(_EVENNESS)
     )
+
+
+_DESCRIBED = (
+    *_FIRST,
+    *("form", "n", "first_ns", "last_ns", "span_ids", "_median_ns", "_longest_ns"),
+)
+_OF_ENTRY = (
+    pl.col(_DESCRIBED).first(),
+    pl.col("n").sum().alias("repeats"),
+    (pl.col("n") - 1).sum().alias("extra"),
+    pl.col("wasted_ns").sum(),
+)
+_EVENNESS = (
+    class_of(pl.col("_median_ns") // _MS, INTERVAL_MS_EDGES).alias("interval_class"),
+    spread_class(),
+)
+_COUNTED = (
+    pane(pl.col("entry_start_ns"), Duplicates.pane_seconds),
+    count_bin(pl.col("n")).alias("n_bin"),
+    pl.col("wasted_ns").alias("score"),
+    pl.struct("trace", "entry_label", "shape").is_first_distinct().alias("traces"),
+)
+_ROW: tuple[pl.Expr | str, ...] = (
+    "pane",
+    *(c.name for c in Duplicates.columns if c.merge == "key"),
+    pl.lit(1, dtype=pl.Int64).alias("entries"),
+    *("traces", "repeats", "extra", "wasted_ns", "first_ns", "last_ns"),
+    pl.col("entry_duration_ns").alias("entry_ns"),
+    pl.col("n").alias("n_min"),
+    pl.col("n").alias("n_max"),
+)
+_EXEMPLAR = pl.concat_list(pl.struct(fields_of(Duplicates.columns[-1]))).alias("exemplars")
 
 
 TABLE: FactsTable = Duplicates()

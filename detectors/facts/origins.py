@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from detectors.kit.attempts import group
-from detectors.kit.bins import pane
+from detectors.kit.bins import count, pane
 from detectors.kit.columns import Category
-from detectors.kit.contract import EXEMPLARS_KEPT, FactsTable, key, least, most, total, worst
+from detectors.kit.contract import FactsTable, key, least, most, total, worst
+from detectors.kit.exemplars import ROW, draw, worst_rows
 from detectors.kit.merge import none
 from detectors.kit.origins import NEEDED, Climb, climb, in_trouble, pairs
 from detectors.kit.work import REFUSALS
@@ -75,32 +77,36 @@ class Origins:
 
     def observe(self, spans: pl.DataFrame) -> pl.DataFrame:
         """A row per kind of pair; nothing where nothing fails."""
-        return self._rows(spans[_NEEDED])
-
-    def _rows(self, spans: pl.DataFrame) -> pl.DataFrame:
-        spans = in_trouble(spans)
-        if not spans.height:
+        troubled = in_trouble(spans[_NEEDED])
+        if not troubled.height:
             return none(self)
-        climbed = climb(spans, spans.select(group())["group"].to_numpy())
-        found = _identified(pairs(spans, climbed), spans)
-        found = found.filter((pl.col("hops") > 0) | (pl.col("side") != "inside"))
-        by = ["pane", *(c.name for c in self.columns if c.merge == "key")]
-        once = found.unique(["entry", *by], keep="first", maintain_order=True)
-        several = pl.len().over("entry") > 1
-        once = once.with_columns((~several).alias("alone"))
-        summed = once.group_by(by).agg(
-            pl.len().cast(pl.Int64).alias("entries"),
-            pl.col("trace").n_unique().cast(pl.Int64).alias("traces"),
-            pl.col("alone").sum().cast(pl.Int64),
-            pl.col("entry_duration_ns").sum().alias("entry_ns"),
-            pl.col("end_ns").min().alias("first_ns"),
-            pl.col("end_ns").max().alias("last_ns"),
-        )
-        shown = _exemplars(once, by, spans, climbed)
-        named = [c.name for c in self.columns]
-        return summed.join(shown, on=by, how="left", nulls_equal=True).select("pane", *named)
+        climbed = climb(troubled, troubled.select(_GROUP).to_series().to_numpy())
+        found = _identified(pairs(troubled, climbed), troubled).filter(_FAR)
+        if not found.height:
+            return none(self)
+        once = found.unique(["entry", *_KEYS], keep="first", maintain_order=True)
+        once = once.with_columns((pl.len().over("entry") == 1).alias("alone"))
+        groups = once.with_row_index(ROW).group_by(_KEYS).agg(_MEASURES)
+
+        def shown(rows: pl.Series) -> pl.DataFrame:
+            return _with_chains(once[rows], troubled, climbed)
+
+        return draw(groups, shown, _ORDER, self.columns[-1])
 
 
+_GROUP = group()
+_FAR = (pl.col("hops") > 0) | (pl.col("side") != "inside")
+_KEYS = ("pane", *(c.name for c in Origins.columns if c.merge == "key"))
+_ORDER = ("score", "trace_hi", "trace_lo", "entry_span")
+_MEASURES = (
+    pl.len().cast(pl.Int64).alias("entries"),
+    pl.col("trace").n_unique().cast(pl.Int64).alias("traces"),
+    count(pl.col("alone")),
+    pl.col("entry_duration_ns").sum().alias("entry_ns"),
+    pl.col("end_ns").min().alias("first_ns"),
+    pl.col("end_ns").max().alias("last_ns"),
+    worst_rows(_ORDER),
+)
 _NEEDED = [
     *(*NEEDED, "rpc_status", "category", "callee", "callee_label", "system", "peer", "error_type"),
     *("environment", "entry_label", "trace_hi", "trace_lo", "span_id"),
@@ -109,81 +115,85 @@ _NEEDED = [
 
 def _identified(found: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
     """Pairs with the identity of their origin and what is known of their entry."""
-    calls = pl.col("kind").is_in(["client", "producer"]) | (pl.col("category") == "connection")
+    origin = spans[_ORIGIN_NEEDS][found["origin"]].with_columns(_SIDE).select(_ORIGIN)
+    entry = spans[_ENTRY_NEEDS][found["entry"]].select(_ENTRY)
+    pairs = found.rename({"origin": "origin_row"})
+    return pairs.hstack([*origin.get_columns(), *entry.get_columns()]).with_columns(_HOPS)
+
+
+_ORIGIN_NEEDS = [
+    *("kind", "category", "http_status", "rpc_status", "callee", "callee_label", "system", "peer"),
+    *("service", "label", "is_entry", "entry_label", "error_type"),
+]
+_CALLS = pl.col("kind").is_in(["client", "producer"]) | (pl.col("category") == "connection")
+_AT_INFRA = pl.coalesce(
+    pl.when(pl.col("category").is_in(["db", "cache", "messaging", "connection"])).then("system"),
+    "peer",
+    "system",
+)
+
+
+def _side() -> pl.Expr:
     http, rpc = pl.col("http_status").fill_null(500), pl.col("rpc_status").fill_null(0)
     refused = ((http < 500) & ~http.is_in(REFUSALS)) | rpc.is_in(_REFUSED_RPC)
     answered = pl.col("callee").is_not_null()
-    at_infra = pl.coalesce(
-        pl.when(pl.col("category").is_in(["db", "cache", "messaging", "connection"])).then(
-            "system"
-        ),
-        "peer",
-        "system",
-    )
-    side = (
-        pl.when(calls & answered & ~refused)
-        .then(pl.lit("callee"))
-        .when(calls & ~answered & at_infra.is_not_null())
-        .then(pl.lit("outside"))
-        .otherwise(pl.lit("inside"))
-        .cast(Side)
-    )
-    origin = spans[found["origin"]].select(
-        side.alias("side"),
-        "category",
-        pl.col("service").alias("reporter"),
-        pl.when(side == "callee")
-        .then("callee")
-        .when(side == "outside")
-        .then(at_infra)
-        .otherwise("service")
-        .alias("origin_name"),
-        pl.when(side == "callee")
-        .then("callee_label")
-        .when((side == "outside") | pl.col("is_entry"))
-        .then("label")
-        .otherwise(pl.when(calls).then("label").otherwise("entry_label"))
-        .alias("operation"),
-        "error_type",
-    )
-    entry = spans[found["entry"]].select(
-        *("environment", "service", "entry_label", "trace", "trace_hi", "trace_lo"),
-        pl.col("span_id").alias("entry_span"),
-        pl.col("start_ns").alias("entry_start_ns"),
-        pl.col("duration_ns").alias("entry_duration_ns"),
-        (pl.col("start_ns") + pl.col("duration_ns")).alias("end_ns"),
-        pane(pl.col("start_ns"), 60),
-    )
-    away = pl.when(pl.col("side") == "inside").then(0).otherwise(1)
     return (
-        pl.concat([found, origin, entry], how="horizontal")
-        .rename({"origin": "origin_row", "origin_name": "origin"})
-        .with_columns((pl.col("hops") + away).cast(pl.Int16).alias("hops"))
+        pl.when(_CALLS & answered & ~refused)
+        .then(pl.lit("callee", Side))
+        .when(_CALLS & ~answered & _AT_INFRA.is_not_null())
+        .then(pl.lit("outside", Side))
+        .otherwise(pl.lit("inside", Side))
+        .alias("side")
     )
 
 
-def _exemplars(
-    once: pl.DataFrame, by: list[str], spans: pl.DataFrame, climbed: Climb
-) -> pl.DataFrame:
-    """The longest entries of each row, with the chain that a waterfall shows."""
-    order = ["entry_duration_ns", "trace_hi", "trace_lo", "entry_span"]
-    kept = (
-        once.sort(*order, descending=[True, False, False, False])
-        .group_by(by, maintain_order=True)
-        .head(EXEMPLARS_KEPT)
+def _origin() -> Iterator[pl.Expr]:
+    callee, outside = pl.col("side") == "callee", pl.col("side") == "outside"
+    yield pl.col("side", "category", "error_type")
+    yield pl.col("service").alias("reporter")
+    yield (
+        pl.when(callee)
+        .then("callee")
+        .when(outside)
+        .then(_AT_INFRA)
+        .otherwise("service")
+        .alias("origin")
     )
+    yield (
+        pl.when(callee)
+        .then("callee_label")
+        .when(outside | pl.col("is_entry") | _CALLS)
+        .then("label")
+        .otherwise("entry_label")
+        .alias("operation")
+    )
+
+
+_SIDE, _ORIGIN = _side(), tuple(_origin())
+_ENTRY_NEEDS = [
+    *("environment", "service", "entry_label", "trace", "trace_hi", "trace_lo", "span_id"),
+    *("start_ns", "duration_ns"),
+]
+_ENTRY = (
+    *("environment", "service", "entry_label", "trace", "trace_hi", "trace_lo"),
+    pl.col("span_id").alias("entry_span"),
+    pl.col("start_ns").alias("entry_start_ns"),
+    pl.col("duration_ns").alias("entry_duration_ns"),
+    pl.col("duration_ns").alias("score"),
+    (pl.col("start_ns") + pl.col("duration_ns")).alias("end_ns"),
+    pane(pl.col("start_ns"), Origins.pane_seconds),
+)
+_HOPS = (pl.col("hops") + pl.when(pl.col("side") == "inside").then(0).otherwise(1)).cast(pl.Int16)
+
+
+def _with_chains(rows: pl.DataFrame, spans: pl.DataFrame, climbed: Climb) -> pl.DataFrame:
+    """Chosen pairs with the chain that a waterfall shows."""
     chains = [
         _chain(climbed.path(origin, entry), entry, spans)
-        for origin, entry in kept.select("origin_row", "entry").iter_rows()
+        for origin, entry in rows.select("origin_row", "entry").iter_rows()
     ]
     drawn = pl.DataFrame(chains, schema=_LISTS)
-    struct = pl.struct(
-        pl.col("entry_duration_ns").alias("score"),
-        *("trace_hi", "trace_lo", "entry_span", "entry_start_ns", "entry_duration_ns"),
-        pl.col("end_ns").alias("first_ns"),
-        *drawn.columns,
-    ).alias("exemplars")
-    return pl.concat([kept, drawn], how="horizontal").group_by(by, maintain_order=True).agg(struct)
+    return rows.hstack([rows["end_ns"].alias("first_ns"), *drawn.get_columns()])
 
 
 def _chain(path: list[int], entry: int, spans: pl.DataFrame) -> dict[str, Any]:
@@ -192,14 +202,12 @@ def _chain(path: list[int], entry: int, spans: pl.DataFrame) -> dict[str, Any]:
     if len(rows) > _MAX_CHAIN:
         half = _MAX_CHAIN // 2
         rows = np.concatenate((rows[:half], rows[-half:]))
-    cut = spans[rows]
-    return {
-        "services": cut["service"].to_list(),
-        "labels": cut["label"].to_list(),
-        "starts_ns": cut["start_ns"].to_list(),
-        "durations_ns": cut["duration_ns"].to_list(),
-        "span_ids": cut["span_id"].to_list(),
-    }
+    cut = spans[_CHAIN][rows]
+    return {name: cut[column].to_list() for name, column in zip(_LISTS, _CHAIN, strict=True)}
+
+
+_CHAIN = ["service", "label", "start_ns", "duration_ns", "span_id"]
+"""What `_LISTS` are of."""
 
 
 TABLE: FactsTable = Origins()

@@ -164,7 +164,9 @@ def pairs(spans: pl.DataFrame, climbed: Climb) -> pl.DataFrame:
         origin, hops, at = origin[goes_on], hops[goes_on], ends[at[goes_on]]
         if not len(origin):
             break
-    return pl.concat(
-        pl.DataFrame({"origin": o, "entry": e, "hops": h}).with_columns(absorbed=pl.lit(a))
-        for o, e, h, a in found
-    )
+    parts = [(o, e, h, np.full(len(o), absorbed)) for o, e, h, absorbed in found if len(o)]
+    names = ("origin", "entry", "hops", "absorbed")
+    if not parts:
+        return pl.DataFrame(schema=dict.fromkeys(names[:3], pl.Int64) | {"absorbed": pl.Boolean})
+    columns = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return pl.DataFrame(dict(zip(names, columns, strict=True)))
