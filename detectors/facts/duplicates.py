@@ -200,7 +200,7 @@ _ROW: tuple[pl.Expr | str, ...] = (
     pl.col("n").alias("n_min"),
     pl.col("n").alias("n_max"),
 )
-_EXEMPLAR = pl.concat_list(pl.struct(fields_of(Duplicates.columns[-1]))).alias("exemplars")
+_EXEMPLAR = pl.concat_list(pl.struct(*fields_of(Duplicates.columns[-1]))).alias("exemplars")
 
 
 TABLE: FactsTable = Duplicates()

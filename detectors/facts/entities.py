@@ -98,9 +98,10 @@ class Entities:
         known = list(_identified(entries, spans, level)) if entries.height else []
         if not known:
             return none(self)
-        reads = _reads(spans, known)
+        answering = [those.filter("answered") for those in known]
+        reads = _reads(spans, pl.concat([those["entry"] for those in answering]))
         requests = [those.select(_REQUEST) for those in known]
-        asked = [_joined(reads, those).select(_ASKED) for those in known]
+        asked = [reads.join(those, on="entry").select(_ASKED) for those in answering]
         return pl.concat([*requests, *asked]).with_columns(at_level(level))
 
 
@@ -141,12 +142,11 @@ def _identified(entries: pl.DataFrame, spans: pl.DataFrame, level: int) -> Itera
     entries = entries.with_columns(cached=pl.Series(cached[entries["entry"]]))
     for identity in IDENTITIES:
         those = _keyed(entries, commands) if identity == "key" else entries
-        known = those[identity].is_not_null()
-        if level:
-            known &= those.select(in_sample(pl.col(identity), level)).to_series()
-        if known.any():
-            told = pl.lit(identity, dtype=Identity).alias("identity")
-            yield those.filter(known).with_columns(told, pl.col(identity).alias("entity"))
+        if those[identity].null_count() == those.height:
+            continue
+        known = pl.col(identity).is_not_null() & in_sample(pl.col(identity), level)
+        told = pl.lit(identity, dtype=Identity).alias("identity")
+        yield those.filter(known).with_columns(told, pl.col(identity).alias("entity"))
 
 
 _COMMAND_NEEDS = ["entry", "entry_kind", "category", "key", "traits"]
@@ -157,19 +157,22 @@ _READS_ONE = has(Trait.SINGLE_KEY) & has(Trait.READ)
 def _keyed(entries: pl.DataFrame, commands: pl.DataFrame) -> pl.DataFrame:
     """Entries of which nothing is known but the one key that all of their cache commands have."""
     bare = entries.filter(_BARE)
-    theirs = commands.filter(pl.col("entry").is_in(bare["entry"].implode()))
-    key = pl.col("key")
-    one = (key.min() == key.max()) & (key.null_count() == 0)
-    keys = theirs.group_by("entry").agg(pl.when(one).then(key.first()).alias("key"))
-    return bare.join(keys, on="entry")
+    theirs = commands.join(bare, on="entry", how="semi")
+    return bare.join(theirs.group_by("entry").agg(_ONE_KEY), on="entry")
 
 
-def _reads(spans: pl.DataFrame, known: list[pl.DataFrame]) -> pl.DataFrame:
-    """What answered entries read from their backends: a row per entry and kind of read."""
-    asking = pl.concat([those.filter("answered")["entry"] for those in known])
-    theirs = pl.Series(flags(spans, asking)[spans["entry"]])
-    reading = spans[_READ_NEEDS].select(_READING).to_series()
-    reads = spans[_READ_NEEDS].filter(theirs & reading).with_columns(_SHAPE)
+_ONE_KEY = (
+    pl.when((pl.col("key").min() == pl.col("key").max()) & (pl.col("key").null_count() == 0))
+    .then(pl.col("key").first())
+    .alias("key")
+)
+
+
+def _reads(spans: pl.DataFrame, entries: pl.Series) -> pl.DataFrame:
+    """What some entries read from their backends: a row per entry and kind of read."""
+    theirs = pl.Series(flags(spans, entries)[spans["entry"]])
+    reads = spans[_READ_NEEDS].with_columns(theirs.alias("asked")).filter(_READING)
+    reads = reads.with_columns(_SHAPE)
     several = pl.Series(alike(reads.select(_KIND_OF_READ).to_series()))
     grouped = reads.filter(several).group_by("entry", "shape").agg(_SUMMED)
     return pl.concat([reads.filter(~several).select("entry", "shape", *_ALONE), grouped])
@@ -180,7 +183,8 @@ _READ_NEEDS = [
     *("operation", "target", "predicate", "start_ns", "duration_ns"),
 ]
 _READING = (
-    (pl.col("entry_kind") == "server")
+    pl.col("asked")
+    & (pl.col("entry_kind") == "server")
     & pl.col("kind").is_in(["client", "internal"])
     & ~pl.col("is_entry")
     & (
@@ -207,12 +211,6 @@ _SUMMED = (
     pl.len().cast(pl.Int64).alias("n"),
 )
 """As `_ALONE`, of several reads of one kind in one entry."""
-
-
-def _joined(reads: pl.DataFrame, entries: pl.DataFrame) -> pl.DataFrame:
-    """The reads of those of the entries that answered, with what is known of these."""
-    answered = entries.filter("answered").drop(*reads.columns[1:], strict=False)
-    return reads.join(answered, on="entry")
 
 
 def _measures() -> Iterator[pl.Expr]:

@@ -33,3 +33,22 @@ def flags(spans: pl.DataFrame, entries: pl.Series) -> Mask:
     among = np.zeros(int(spans["entry"].max()) + 1, np.bool_)  # type: ignore[arg-type]
     among[entries.to_numpy()] = True
     return among
+
+
+_PLACES = 1 << 14
+
+
+def distinct(numbers: pl.Series) -> set[int]:
+    """UInt64, well mixed, most of which occur again and again -> those that there are.
+
+    Each is written to the place that its upper bits say, and most find themselves there again: what
+    is distinct is in these places, and the few that found another. Half of what hashing all takes.
+    """
+    values = numbers.to_numpy()
+    places = (values >> np.uint64(50)).astype(np.int64)
+    last = np.zeros(_PLACES, np.uint64)
+    last[places] = values
+    others = values[last[places] != values]
+    written = np.zeros(_PLACES, np.bool_)
+    written[places] = True
+    return {*last[written].tolist(), *np.unique(others).tolist()}

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from functools import cache
+from types import MappingProxyType
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import polars as pl
@@ -81,9 +83,10 @@ def worst(
     return FactColumn(name, "worst", pl.List(struct), meaning, texts=texts)
 
 
-def fields_of(column: FactColumn) -> tuple[str, ...]:
-    """Names of the fields of a `worst` column, `score` first."""
-    return tuple(column.dtype.inner.to_schema())  # type: ignore[union-attr]
+@cache
+def fields_of(column: FactColumn) -> Mapping[str, pl.DataType]:
+    """Names and dtypes of the fields of a `worst` column, `score` first."""
+    return MappingProxyType(column.dtype.inner.to_schema())  # type: ignore[union-attr]
 
 
 @runtime_checkable

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, cast
 
 import polars as pl
 
 from detectors.kit import merge as merging
 from detectors.kit import sampling
+from detectors.kit.alike import distinct
 from detectors.kit.answers import tell_work
 from detectors.kit.aside import look_aside
 from detectors.kit.catalogue import rules, tables
@@ -23,13 +25,13 @@ from detectors.kit.columns import MISSING_ENTRY
 from detectors.kit.contract import (
     FOLDED,
     Context,
-    FactColumn,
     FactsTable,
     Finding,
     LastingTable,
     Rule,
     SampledTable,
     Visibility,
+    fields_of,
 )
 from detectors.kit.repairs import repair
 from detectors.kit.structure import assemble
@@ -206,21 +208,26 @@ def _codes(frames: Mapping[str, pl.DataFrame]) -> set[int]:
     for name, table in _TABLES().items():
         frame = frames.get(name)
         if frame is not None and frame.height:
-            for column in table.columns:
-                found += _column_codes(frame, column)
+            found += (frame[c.name] for c in table.columns if c.text)
+            found += (frame.select(e).to_series() for e in _exemplar_texts(table))
     if not found:
         return set()
-    return set(pl.concat(s.alias("code") for s in found).unique().drop_nulls().to_list())
+    return distinct(pl.concat(s.alias("code") for s in found).drop_nulls())
 
 
-def _column_codes(frame: pl.DataFrame, column: FactColumn) -> list[pl.Series]:
-    if column.text:
-        return [frame[column.name]]
-    if not column.texts:
-        return []
-    exploded = frame[column.name].explode(empty_as_null=False).struct
-    fields = [exploded.field(name) for name in column.texts]
-    return [f.explode(empty_as_null=False) if f.dtype.is_nested() else f for f in fields]
+@cache
+def _exemplar_texts(table: FactsTable) -> Sequence[pl.Expr]:
+    """The text codes of exemplars, flat."""
+    return tuple(
+        _flat(pl.col(c.name).explode(empty_as_null=False).struct.field(name), dtype)
+        for c in table.columns
+        for name, dtype in (fields_of(c).items() if c.texts else ())
+        if name in c.texts
+    )
+
+
+def _flat(values: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    return values.explode(empty_as_null=False) if dtype.is_nested() else values
 
 
 def judge(facts: Facts, context: Context, selected: Iterable[Rule] | None = None) -> Judgement:

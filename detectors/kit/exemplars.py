@@ -18,8 +18,7 @@ _GROUP = "_group"
 @cache
 def order_of(column: FactColumn) -> Sequence[str]:
     """What decides which exemplars are the worst (`merge.worst_first`): the first descending."""
-    schema = column.dtype.inner.to_schema()  # type: ignore[union-attr]
-    return tuple(name for name, dtype in schema.items() if not dtype.is_nested())
+    return tuple(name for name, dtype in fields_of(column).items() if not dtype.is_nested())
 
 
 def grouped(
@@ -68,6 +67,6 @@ def draw(
         .with_columns(pl.Series(_GROUP, owner))
         .sort(_GROUP, *order, descending=[False, True, *(False for _ in order[1:])])
         .group_by(_GROUP, maintain_order=True)
-        .agg(pl.struct(fields_of(column)).alias(column.name))
+        .agg(pl.struct(*fields_of(column)).alias(column.name))
     )
     return groups.drop(ROW).with_columns(drawn[column.name])

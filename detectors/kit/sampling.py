@@ -84,12 +84,13 @@ def mix_all(rows: pl.DataFrame, columns: Iterable[str]) -> Ids:
 
 
 def _as_u64(column: pl.Series) -> Ids:
+    nulls = column.null_count()
     if column.dtype == pl.UInt64:
-        return column.fill_null(_NULL).to_numpy()
+        return (column.fill_null(_NULL) if nulls else column).to_numpy()
     number = column.to_physical() if column.dtype == pl.Enum else column
-    known = number.fill_null(strategy="zero").to_numpy().astype(np.uint64)  # of bins below 0: wraps
-    if not column.null_count():
-        return known
+    if not nulls:
+        return number.to_numpy().astype(np.uint64)  # a bin below 0 wraps
+    known = number.fill_null(strategy="zero").to_numpy().astype(np.uint64)
     return np.where(column.is_null().to_numpy(), np.uint64(_NULL), known)
 
 
