@@ -17,22 +17,24 @@ from typing import TYPE_CHECKING, Protocol
 import polars as pl
 
 from collector.decode.errors import BrokenFile
-from collector.decode.files import expand, read_files
+from collector.decode.files import expand, read_packed
 from collector.inline import inline
 from collector.report.model import Report, Summary
-from collector.spool import Spool
+from collector.spool.choice import make_spool
 from collector.version import VERSION
+from collector.window.model import SLAB_ROWS
 from detectors.kit.catalogue import rules
 from detectors.kit.contract import Context, Lookup, Rule
 from detectors.kit.engine import Facts, default_settings, judge, merge_facts, observe
 from detectors.kit.texts import Texts
 
 if TYPE_CHECKING:
-    from collector.decode.model import Decoded, DecodeOptions
+    from collector.decode.model import DecodeOptions, Packed
+    from collector.spool.model import Spool
 
 DEFAULT_MEMORY_MB = 1_000
 _SHARE_OF_SPANS = 0.15
-"""Of the memory budget: columns are concatenated, cut and grouped, which needs them thrice."""
+"""Of the memory budget: what is made of a slab, on each core, takes more than the spans do."""
 _MERGE_EVERY = 8
 """Slabs whose facts are kept before they are merged, which takes as much memory as they do."""
 _PPM = 1_000_000
@@ -61,9 +63,9 @@ class _Tally:
     rejected: Counter[str] = field(default_factory=Counter)
     repaired: Counter[str] = field(default_factory=Counter)
 
-    def read(self, decoded: Decoded) -> None:
-        self.rejected.update(decoded.rejected)
-        self.repaired.update(decoded.repaired)
+    def read(self, packed: Packed) -> None:
+        self.rejected.update(packed.rejected)
+        self.repaired.update(packed.repaired)
 
     def add(self, frame: pl.DataFrame) -> None:
         self.spans += frame.height
@@ -96,10 +98,12 @@ def check_files(  # noqa: PLR0913 - each by name
     texts = Texts(max_texts=2_000_000, max_chars=256_000_000)
     errors: list[str] = []
     tally = _Tally()
-    with Spool(int(memory_mb * 1_000_000 * _SHARE_OF_SPANS)) as spool:
-        for decoded in _read(paths, texts, options, progress, errors):
-            tally.read(decoded)
-            spool.add(decoded.frame)
+    budget = int(memory_mb * 1_000_000 * _SHARE_OF_SPANS)
+    with make_spool(budget, options.decoder if options else "auto") as spool:
+        for packed in _read(paths, texts, options, progress, errors):
+            tally.read(packed)
+            for spans in packed.spans:
+                spool.add(spans)
         facts = _observe(spool, texts, tally, progress)
     return _report(facts, tally, texts, tuple(selected or rules()), lookup, errors)
 
@@ -110,7 +114,7 @@ def _read(
     options: DecodeOptions | None,
     progress: Progress | None,
     errors: list[str],
-) -> Iterator[Decoded]:
+) -> Iterator[Packed]:
     """Files one by one, so that a broken one takes nothing from the others."""
     rest = expand(list(paths))
     before = last = 0
@@ -124,7 +128,7 @@ def _read(
     for path in rest:
         last = 0
         try:
-            yield from read_files([path], texts, options, told)
+            yield from read_packed([path], texts, options, told)
         except BrokenFile as error:
             errors.append(str(error))
         before += last
@@ -136,7 +140,7 @@ def _observe(spool: Spool, texts: Texts, tally: _Tally, progress: Progress | Non
     cores = os.cpu_count() or 1
     with ThreadPoolExecutor(cores) as pool:
         running: deque[Future[Facts]] = deque()
-        for slab in spool.slabs():
+        for slab in spool.slabs(SLAB_ROWS):
             tally.add(slab)
             if progress is not None:
                 progress.observed(tally.spans, spool.rows)

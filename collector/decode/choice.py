@@ -47,6 +47,17 @@ def native_module() -> ModuleType:
     return module
 
 
+def fits(decoder: str) -> bool:
+    """Whether native code is used where that decoder is asked for: it is here, and speaks this."""
+    if decoder == REFERENCE:
+        return False
+    try:
+        native_module()
+    except (ImportError, AttributeError):
+        return False  # `make_decoder` says why
+    return True
+
+
 def _native(texts: Texts, options: DecodeOptions | None = None) -> Decoder:
     """Raises ImportError, TypeError or ValueError when the extension is of another version."""
     native_module()

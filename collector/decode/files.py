@@ -15,7 +15,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import polars as pl
 import zstandard
@@ -23,7 +23,8 @@ from isal import igzip, isal_zlib
 
 from collector.decode.choice import make_decoder, make_json_decoder
 from collector.decode.errors import BrokenFile, MalformedInput
-from collector.decode.model import Decoded
+from collector.decode.model import Decoded, Packed
+from detectors.kit.columns import SPAN_SCHEMA
 
 if TYPE_CHECKING:
     from collector.decode.model import Counts, DecodeOptions, Decoder
@@ -33,7 +34,7 @@ MAX_REQUEST_BYTES = 64 * 1024 * 1024
 """A larger line or message is refused; one JSON document or protobuf request may be 4x that."""
 MAX_DOCUMENT_BYTES = 4 * MAX_REQUEST_BYTES
 FRAME_ROWS = 16_384
-"""Spans that are decoded before they become a frame."""
+"""Spans that are decoded before they are handed over."""
 STDIN = "-"
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
@@ -85,6 +86,19 @@ def read_files(
     options: DecodeOptions | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Decoded]:
+    """The spans of all files in frames, some thousand at a time; else as `read_packed`."""
+    for packed in read_packed(paths, texts, options, progress):
+        frames = [pl.DataFrame(cast("pl.DataFrame", spans)) for spans in packed.spans]
+        whole = pl.concat(frames) if frames else pl.DataFrame(schema=SPAN_SCHEMA)
+        yield Decoded(whole, packed.rejected, packed.repaired)
+
+
+def read_packed(
+    paths: list[str],
+    texts: Texts,
+    options: DecodeOptions | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Packed]:
     """The spans of all files, some thousand at a time; `progress` is told the bytes read so far.
 
     Raises BrokenFile at the first request that cannot be read; what came before was yielded.
@@ -93,8 +107,8 @@ def read_files(
     before = 0
     for path in expand(paths):
         with _opened(path) as raw:
-            for decoded in decoders.gathered(_read(path, raw, decoders)):
-                yield decoded
+            for packed in decoders.gathered(_read(path, raw, decoders)):
+                yield packed
                 if progress is not None:
                     progress(before + raw.position)
         before += raw.position
@@ -107,8 +121,8 @@ class _Decoders:
         self._rejected: Counter[str] = Counter()
         self._repaired: Counter[str] = Counter()
 
-    def gathered(self, requests: Iterator[Counts]) -> Iterator[Decoded]:
-        """What the requests fed, in frames: one costs as much as decoding 400 spans."""
+    def gathered(self, requests: Iterator[Counts]) -> Iterator[Packed]:
+        """What the requests fed, some thousand spans at a time."""
         rows = 0
         try:
             for counts in requests:
@@ -123,11 +137,11 @@ class _Decoders:
             raise
         yield self._take()
 
-    def _take(self) -> Decoded:
-        frames = [d.take() for d in (self.protobuf, self.json) if len(d)] or [self.protobuf.take()]
+    def _take(self) -> Packed:
+        spans = [s for d in (self.protobuf, self.json) for s in d.take_packed()]
         rejected, self._rejected = dict(self._rejected), Counter()
         repaired, self._repaired = dict(self._repaired), Counter()
-        return Decoded(pl.concat(frames), rejected, repaired)
+        return Packed(spans, rejected, repaired)
 
 
 class _Counted(io.RawIOBase):

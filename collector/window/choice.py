@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collector.decode.choice import REFERENCE, native_module
+from collector.decode.choice import fits
 from collector.window.model import Limits, Window
 from collector.window.reference import ReferenceWindow
 
@@ -12,11 +12,7 @@ def make_window(limits: Limits, decoder: str = "auto") -> Window:
 
     Both close the same traces (`tests/window/test_window.py`); they differ in speed alone.
     """
-    if decoder != REFERENCE:
-        try:
-            native_module()
-        except (ImportError, AttributeError):
-            return ReferenceWindow(limits)
+    if fits(decoder):
         from collector.window.native import NativeWindow
 
         return NativeWindow(limits)

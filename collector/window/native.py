@@ -41,8 +41,7 @@ class NativeWindow(Window):
         if not len(spans):
             return
         if isinstance(spans, pl.DataFrame):
-            words = spans.select(_WORDS).to_numpy(order="fortran").T
-            self._native.add_columns(words, *_links(spans["links"]), arrival_s)
+            self._native.add_columns(*words_of(spans), arrival_s)
         else:
             self._native.add(cast("spanlint_native.Batch", spans), arrival_s)
 
@@ -85,6 +84,18 @@ class NativeWindow(Window):
         return int(self._native.sizes()[3])
 
 
+def words_of(spans: pl.DataFrame) -> tuple[Ids, tuple[Ids, Ids]]:
+    """Spans as the native code packs them: a row of words for each column, and the links.
+
+    Those are the row of each link and the ids of all, one after the other.
+    """
+    words = spans.select(_WORDS).to_numpy(order="fortran").T
+    links = spans["links"]
+    sizes = links.list.len().fill_null(0).to_numpy()
+    rows = np.repeat(np.arange(len(links), dtype=np.uint64), sizes // _LINK)
+    return words, (rows, links.drop_nulls().explode(empty_as_null=False).to_numpy())
+
+
 def _word(name: str, dtype: Any) -> pl.Expr:
     """A column as 64 bits a value, nulls as what stands for them; zeros for lists."""
     if dtype.is_nested():
@@ -96,10 +107,3 @@ def _word(name: str, dtype: Any) -> pl.Expr:
 
 
 _WORDS = [_word(name, dtype) for name, dtype in SPAN_SCHEMA.items()]
-
-
-def _links(column: pl.Series) -> tuple[Ids, Ids]:
-    """The row of each link, and the ids of all, one after the other."""
-    sizes = column.list.len().fill_null(0).to_numpy()
-    rows = np.repeat(np.arange(len(column), dtype=np.uint64), sizes // _LINK)
-    return rows, column.drop_nulls().explode(empty_as_null=False).to_numpy()

@@ -17,6 +17,7 @@ import pytest
 from benchmarks.bodies import START_NS, freshen, make_bodies
 from collector import check
 from collector.decode.choice import decoders
+from collector.decode.model import Packed
 from collector.decode.protobuf import ProtobufDecoder
 from collector.detect import Detector
 from collector.settings import Settings
@@ -45,32 +46,41 @@ def counting() -> Iterator[Counter[tuple[str, int]]]:
         sys.settrace(before)
 
 
-def decoded(requests: int) -> list[Any]:
-    """The same patterns, however many requests: ids, times and literals differ."""
-    decoder = ProtobufDecoder(Texts())
-    bodies = [freshen(BODIES[i % len(BODIES)], i) for i in range(requests)]
-    return [decoder(body) for body in bodies]
+def packed(requests: int, name: str) -> list[Sized]:
+    """What a decoder hands over of the same patterns, however many requests.
+
+    Ids, times and literals differ.
+    """
+    decoder = decoders()[name](Texts(), None)
+    spans: list[Sized] = []
+    for i in range(requests):
+        decoder.feed(freshen(BODIES[i % len(BODIES)], i))
+        if len(decoder) >= 4_096:
+            spans += decoder.take_packed()
+    return spans
 
 
-def lines_of_check(requests: int, monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, int]]:
-    frames = decoded(requests)
-    spans = sum(d.frame.height for d in frames)
-    monkeypatch.setattr(check, "read_files", lambda *_: iter(frames))
+def lines_of_check(
+    requests: int, name: str, monkeypatch: pytest.MonkeyPatch
+) -> Counter[tuple[str, int]]:
+    read = packed(requests, name)
+    monkeypatch.setattr(check, "read_packed", lambda *_: iter([Packed([s]) for s in read]))
     with counting() as lines:
         report = check.check_files([__file__])
-    assert report.summary.spans == spans
+    assert report.summary.spans == sum(len(spans) for spans in read)
     assert report.findings
     return lines
 
 
-def test_lines_do_not_grow_with_spans(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines_of_check(FEW, monkeypatch)  # imports, caches, lazy tables
-    few = lines_of_check(FEW, monkeypatch)
-    many = lines_of_check(MANY, monkeypatch)
+@pytest.mark.parametrize("name", list(decoders()))
+def test_lines_do_not_grow_with_spans(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines_of_check(FEW, name, monkeypatch)  # imports, caches, lazy tables
+    few = lines_of_check(FEW, name, monkeypatch)
+    many = lines_of_check(MANY, name, monkeypatch)
 
     added = Counter({place: n - few[place] for place, n in many.items()})
     worst = [f"{Path(f).name}:{n} +{more}" for (f, n), more in added.most_common(5)]
-    # A frame of spans more costs some lines; a span more costs none.
+    # Some thousand spans more cost some lines; a span more costs none.
     assert added.total() / ((MANY - FEW) * 512) < 0.5, worst
     assert max(added.values()) < (MANY - FEW) * 512 / 10, worst
 
@@ -85,19 +95,8 @@ def test_a_loop_over_spans_would_be_seen() -> None:
     assert lines.total() > 512 * 10
 
 
-def live(requests: int, name: str) -> list[Sized]:
-    """As `decoded`, as that decoder hands it to a window."""
-    decoder = decoders()[name](Texts(), None)
-    spans: list[Sized] = []
-    for i in range(requests):
-        decoder.feed(freshen(BODIES[i % len(BODIES)], i))
-        if len(decoder) >= 4_096:
-            spans += decoder.take_packed()
-    return spans
-
-
 def lines_of_detector(requests: int, name: str) -> Counter[tuple[str, int]]:
-    arrived = live(requests, name)
+    arrived = packed(requests, name)
     told: list[Any] = []
     detector = Detector(Settings(max_age_s=5.0), Texts(), told.append)
     at = START_NS / 1e9

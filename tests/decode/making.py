@@ -83,3 +83,14 @@ def readable(row: Row, texts: Texts) -> Row:
 
 def check(row: Row, expected: Row) -> None:
     assert {name: row[name] for name in expected} == expected
+
+
+def linked(counts: tuple[int, ...] = (2, 0, 1)) -> ExportTraceServiceRequest:
+    """A span for each of some numbers of links, the last span with one of odd ids besides."""
+    request = request_of([{"span_id": bytes([n + 1] * 8)} for n in range(len(counts))])
+    spans = request.resource_spans[0].scope_spans[0].spans
+    for span, count in zip(spans, counts, strict=True):
+        for _ in range(count):
+            span.links.add(trace_id=IDS[0], span_id=IDS[1])
+    spans[-1].links.add(trace_id=b"\x01\x02", span_id=b"")
+    return request

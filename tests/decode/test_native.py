@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collector.decode.model import DecodeOptions
-from decode.making import IDS, request_of, set_value
+from decode.making import linked, request_of, set_value
 from decode.test_decoders import SPANS
 from decode.test_languages import OTHERS
 from detectors.kit.columns import SPAN_COLUMNS
@@ -154,14 +154,7 @@ def test_what_texts_forget_is_told_again() -> None:
 
 
 def test_links_in_order() -> None:
-    request = request_of([{}, {}, {}])
-    spans = request.resource_spans[0].scope_spans[0].spans
-    for span, count in zip(spans, (2, 0, 1), strict=True):
-        for _ in range(count):
-            span.links.add(trace_id=IDS[0], span_id=IDS[1])
-    spans[2].links.add(trace_id=b"\x01\x02", span_id=b"")
-
-    decoded = Pair().agree(request.SerializeToString())
+    decoded = Pair().agree(linked().SerializeToString())
     assert decoded is not None
     assert decoded.frame["links"].list.len().to_list() == [6, None, 6]
 

@@ -2,6 +2,7 @@
 # `collector/decode/bridge.py`, `detectors/kit/native.py` and `collector/window/native.py`.
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any
 
 from numpy.typing import NDArray
@@ -35,6 +36,19 @@ class Kernels:
     def worked(self, columns: Columns) -> Batch | None: ...
     def aside(self, columns: Columns) -> Batch | None: ...
 
+class Spool:
+    def __init__(
+        self, columns: Sequence[tuple[str, str, list[str]]], facets: Sequence[str]
+    ) -> None: ...
+    def add(self, batch: Batch) -> None: ...
+    def add_columns(
+        self, values: NDArray[Any], links: tuple[NDArray[Any], NDArray[Any]]
+    ) -> None: ...
+    def spill(self, folder: PathLike[str]) -> list[int]: ...
+    def pour(self, window: Window, file: tuple[PathLike[str], int] | None = None) -> None: ...
+    @property
+    def bytes(self) -> int: ...
+
 class Window:
     def __init__(
         self,
@@ -47,8 +61,7 @@ class Window:
     def add_columns(
         self,
         values: NDArray[Any],
-        link_rows: NDArray[Any],
-        link_ids: NDArray[Any],
+        links: tuple[NDArray[Any], NDArray[Any]],
         arrival_s: float,
     ) -> None: ...
     def advance(self, now_s: float) -> None: ...

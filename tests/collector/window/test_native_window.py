@@ -18,6 +18,7 @@ from polars.testing import assert_frame_equal
 
 from collector.window.model import Limits, Window
 from collector.window.reference import ReferenceWindow
+from decode.making import linked
 from detectors.kit import forest
 from detectors.kit.columns import SPAN_SCHEMA
 from detectors.kit.texts import Texts
@@ -31,6 +32,7 @@ from collector.decode.bridge import NativeDecoder  # noqa: E402
 from collector.window.native import NativeWindow  # noqa: E402
 
 NS = 1_000_000_000
+BODIES = [*recorded(), linked().SerializeToString()]
 LIMITS = Limits(quiet_s=4, max_age_s=20, max_spans=12, max_skew_s=30)
 CANONICAL = [pl.col("trace_hi", "trace_lo", "start_ns"), -pl.col("duration_ns"), "span_id"]
 REMOTE = st.sampled_from([True, False, False, None])
@@ -111,7 +113,7 @@ def test_the_same_traces_leave_at_the_same_time(steps: list[Any]) -> None:
 
 def test_decoded_rows_and_frames_are_the_same_spans_in_canonical_order() -> None:
     decoder = NativeDecoder(Texts())
-    bodies = recorded()
+    bodies = BODIES
     frames = [decoder(body).frame for body in bodies]
     expected = pl.concat(frames).sort(*CANONICAL, maintain_order=True)
     packed, framed = NativeWindow(), NativeWindow()

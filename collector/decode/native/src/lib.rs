@@ -48,6 +48,7 @@ mod python;
 pub mod reading;
 pub mod schema;
 pub mod span;
+pub mod spool;
 pub mod statement;
 pub mod structure;
 pub mod suspects;

@@ -212,7 +212,7 @@ mod spanlint_native {
     use crate::probe::Shapes;
 
     #[pymodule_export]
-    use crate::windowing::PyWindow;
+    use crate::windowing::{PySpool, PyWindow};
 
     /// Reasons of counts, in order.
     #[pymodule_init]

@@ -306,7 +306,7 @@ impl Window {
         let mut outside = false;
         for (slot, _) in Rows::of(self, last) {
             let (end, arrival) = self.end_and_arrival(slot);
-            outside |= end < arrival - skew || end > arrival + skew;
+            outside |= end < arrival.saturating_sub(skew) || end > arrival.saturating_add(skew);
             behind = behind.min(arrival - skew - end);
             ahead = ahead.min(end - arrival - skew);
         }
@@ -469,7 +469,8 @@ fn canonical(row: &[u64]) -> (i64, i64, u64) {
 }
 
 /// Two 64-bit numbers mixed into one, every bit of it well spread (splitmix64).
-fn spread(high: u64, low: u64) -> u64 {
+#[must_use]
+pub fn spread(high: u64, low: u64) -> u64 {
     let mixed = low.wrapping_add(high.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let mixed = mixed.wrapping_mul(0xbf58_476d_1ce4_e5b9);
     (mixed ^ (mixed >> 32)).wrapping_mul(0x94d0_49bb_1331_11eb)

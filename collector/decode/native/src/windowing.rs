@@ -1,12 +1,15 @@
 //! The door between Python and the window: `collector/window/native.py` is on the other side.
 
+use std::path::PathBuf;
+
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::given::{columns, GivenColumns};
-use crate::packed::Plan;
+use crate::packed::{Chunk, Plan};
 use crate::python::{Held, PyBatch};
+use crate::spool::{pour_partition, Spool};
 use crate::window::{Limits, Window};
 
 /// Rows of spans until their traces are whole.
@@ -40,14 +43,8 @@ impl PyWindow {
 
     /// Takes rows that were decoded.
     fn add(&mut self, py: Python<'_>, batch: &mut PyBatch, arrival_s: f64) -> PyResult<()> {
-        let Held::Rows(rows, _) = batch.take()? else {
-            return Err(PyValueError::new_err("these are columns already"));
-        };
-        let window = &mut self.window;
-        py.detach(|| {
-            let chunk = window.plan().pack(*rows, nanoseconds(arrival_s));
-            window.add(chunk, arrival_s.floor() as i64);
-        });
+        let chunk = packed(py, self.window.plan(), batch, arrival_s)?;
+        py.detach(|| self.window.add(chunk, arrival_s.floor() as i64));
         Ok(())
     }
 
@@ -58,23 +55,11 @@ impl PyWindow {
         &mut self,
         py: Python<'_>,
         values: PyBuffer<u64>,
-        link_rows: PyBuffer<u64>,
-        link_ids: PyBuffer<u64>,
+        links: (PyBuffer<u64>, PyBuffer<u64>),
         arrival_s: f64,
     ) -> PyResult<()> {
-        let words = values.to_vec(py)?;
-        let (rows, ids) = (link_rows.to_vec(py)?, link_ids.to_vec(py)?);
-        let window = &mut self.window;
-        let columns = window.plan().columns.len();
-        if values.dimensions() != 2 || values.shape()[0] != columns {
-            return Err(PyValueError::new_err("columns of another number"));
-        }
-        let columns: Vec<&[u64]> = words.chunks(values.shape()[1].max(1)).collect();
-        let ids = ids.chunks_exact(3).map(|ids| [ids[0], ids[1], ids[2]]);
-        let links = rows.iter().map(|&row| row as u32).zip(ids).collect();
-        let at_ns = nanoseconds(arrival_s);
-        let chunk = window.plan().pack_columns(&columns, links, at_ns);
-        window.add(chunk, arrival_s.floor() as i64);
+        let chunk = packed_columns(py, self.window.plan(), &values, &links, arrival_s)?;
+        self.window.add(chunk, arrival_s.floor() as i64);
         Ok(())
     }
 
@@ -112,6 +97,102 @@ impl PyWindow {
             ("closed", counts.closed),
         ]
     }
+}
+
+/// Spans of a recording.
+#[pyclass(name = "Spool", module = "spanlint_native")]
+pub struct PySpool {
+    plan: Plan,
+    spool: Spool,
+}
+
+#[pymethods]
+impl PySpool {
+    #[new]
+    #[allow(clippy::needless_pass_by_value)] // pyo3 hands arguments over
+    fn new(given: GivenColumns, facets: Vec<String>) -> PyResult<Self> {
+        let plan = Plan::new(columns(&given, &facets)?, &facets);
+        Ok(Self {
+            plan: plan.map_err(PyValueError::new_err)?,
+            spool: Spool::default(),
+        })
+    }
+
+    /// Takes rows that were decoded.
+    fn add(&mut self, py: Python<'_>, batch: &mut PyBatch) -> PyResult<()> {
+        self.spool.add(packed(py, &self.plan, batch, 0.0)?);
+        Ok(())
+    }
+
+    /// As `Window.add_columns`.
+    #[allow(clippy::needless_pass_by_value)] // pyo3 hands arguments over
+    fn add_columns(
+        &mut self,
+        py: Python<'_>,
+        values: PyBuffer<u64>,
+        links: (PyBuffer<u64>, PyBuffer<u64>),
+    ) -> PyResult<()> {
+        let chunk = packed_columns(py, &self.plan, &values, &links, 0.0)?;
+        self.spool.add(chunk);
+        Ok(())
+    }
+
+    /// Writes all rows to files in a folder; how many went to each.
+    #[allow(clippy::needless_pass_by_value)] // pyo3 hands arguments over
+    fn spill(&mut self, py: Python<'_>, folder: PathBuf) -> PyResult<Vec<usize>> {
+        let spool = &mut self.spool;
+        Ok(py.detach(|| spool.spill(&folder))?)
+    }
+
+    /// Puts the rows in memory into a window, or those of one file.
+    #[pyo3(signature = (window, file = None))]
+    fn pour(
+        &mut self,
+        py: Python<'_>,
+        window: &mut PyWindow,
+        file: Option<(PathBuf, usize)>,
+    ) -> PyResult<()> {
+        let (spool, window) = (&mut self.spool, &mut window.window);
+        Ok(py.detach(|| {
+            if let Some((folder, number)) = file {
+                return pour_partition(&folder, number, window);
+            }
+            spool.pour(window);
+            Ok(())
+        })?)
+    }
+
+    /// What the rows in memory take.
+    #[getter]
+    fn bytes(&self) -> usize {
+        self.spool.bytes
+    }
+}
+
+fn packed(py: Python<'_>, plan: &Plan, batch: &mut PyBatch, arrival_s: f64) -> PyResult<Chunk> {
+    let Held::Rows(rows, _) = batch.take()? else {
+        return Err(PyValueError::new_err("these are columns already"));
+    };
+    Ok(py.detach(|| plan.pack(*rows, nanoseconds(arrival_s))))
+}
+
+fn packed_columns(
+    py: Python<'_>,
+    plan: &Plan,
+    values: &PyBuffer<u64>,
+    links: &(PyBuffer<u64>, PyBuffer<u64>),
+    arrival_s: f64,
+) -> PyResult<Chunk> {
+    let columns = plan.columns.len();
+    if values.dimensions() != 2 || values.shape()[0] != columns {
+        return Err(PyValueError::new_err("columns of another number"));
+    }
+    let words = values.to_vec(py)?;
+    let columns: Vec<&[u64]> = words.chunks(values.shape()[1].max(1)).collect();
+    let (rows, ids) = (links.0.to_vec(py)?, links.1.to_vec(py)?);
+    let ids = ids.chunks_exact(3).map(|ids| [ids[0], ids[1], ids[2]]);
+    let links = rows.iter().map(|&row| row as u32).zip(ids).collect();
+    Ok(plan.pack_columns(&columns, links, nanoseconds(arrival_s)))
 }
 
 fn nanoseconds(seconds: f64) -> i64 {
