@@ -23,9 +23,10 @@ from collector.report.model import Report, Summary
 from collector.spool.choice import make_spool
 from collector.version import VERSION
 from collector.window.model import SLAB_ROWS
-from detectors.kit.catalogue import rules
+from detectors.kit.catalogue import rules, tables
 from detectors.kit.contract import Context, Lookup, Rule
-from detectors.kit.engine import Facts, default_settings, judge, merge_facts, observe
+from detectors.kit.engine import Facts, default_settings, judge, levels, merge_facts, observe
+from detectors.kit.sampling import left_out, sample_key
 from detectors.kit.texts import Texts
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ def _read(
 def _observe(spool: Spool, texts: Texts, tally: _Tally, progress: Progress | None) -> Facts:
     """Facts of all slabs, a slab on every core at a time; the order of merging does not matter."""
     parts: list[Facts] = []
+    known: dict[str, int] = {}
     cores = os.cpu_count() or 1
     with ThreadPoolExecutor(cores) as pool:
         running: deque[Future[Facts]] = deque()
@@ -144,11 +146,12 @@ def _observe(spool: Spool, texts: Texts, tally: _Tally, progress: Progress | Non
             tally.add(slab)
             if progress is not None:
                 progress.observed(tally.spans, spool.rows)
-            running.append(pool.submit(inline, partial(observe, slab, texts.select)))
+            running.append(pool.submit(inline, partial(observe, slab, texts.select, known)))
             if len(running) >= cores:
                 parts.append(running.popleft().result())
             if len(parts) >= _MERGE_EVERY:
                 parts = [merge_facts(parts)]
+                known = levels(parts[0])
         return merge_facts([*parts, *(facts.result() for facts in running)])
 
 
@@ -166,11 +169,6 @@ def _report(  # noqa: PLR0913 - what there is to tell
     for name, n in facts.counts.items():
         if name.startswith("repaired:"):
             repaired[name.removeprefix("repaired:")] += n
-    overflow = {
-        name.removeprefix("overflow:"): n
-        for name, n in facts.counts.items()
-        if name.startswith("overflow:")
-    }
     summary = Summary(
         spans=tally.spans,
         traces=facts.counts.get("traces", 0),
@@ -179,7 +177,7 @@ def _report(  # noqa: PLR0913 - what there is to tell
         sampled=tally.sampled,
         repaired=repaired,
         rejected=tally.rejected,
-        overflow=overflow,
+        overflow=_overflow(facts),
     )
     return Report(
         VERSION,
@@ -190,3 +188,12 @@ def _report(  # noqa: PLR0913 - what there is to tell
         errors=tuple(sorted(errors)),
         failed=judgement.failed,
     )
+
+
+def _overflow(facts: Facts) -> dict[str, int]:
+    """Rows beyond the caps, by table; of sampled tables an estimate, the same in any order."""
+    sampled = {t.name for t in tables() if sample_key(t) is not None}
+    lost = {name.removeprefix("overflow:"): n for name, n in facts.counts.items()}
+    found = {t.name: lost.get(t.name, 0) for t in tables() if t.name not in sampled}
+    found |= {name: left_out(facts.table(name)) for name in sampled}
+    return {name: rows for name, rows in found.items() if rows}

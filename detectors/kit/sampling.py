@@ -132,6 +132,12 @@ def next_level(frame: pl.DataFrame) -> int:
     return max(int(frame[LEVEL.name].max() or 0) - 1, 0)  # type: ignore[arg-type]
 
 
+def left_out(frame: pl.DataFrame) -> int:
+    """About how many rows the facts would have besides if all subjects were kept."""
+    level = int(frame[LEVEL.name].max() or 0)  # type: ignore[arg-type]
+    return frame.height * ((1 << level) - 1)
+
+
 def cap(frame: pl.DataFrame, sampled: str, max_rows: int) -> tuple[pl.DataFrame, int]:
     """At most `max_rows` rows, those of the lowest level at which they fit, and how many went."""
     if frame.height <= max_rows:
