@@ -70,7 +70,7 @@ class Deliveries:
         if level:
             found = found.filter(in_sample(pl.col("message"), level))
         counted = found.with_columns(_PANE).group_by(_KEYS).agg(*_MEASURES, at_level(level))
-        failed = found.filter("failed").with_columns(_PANE).with_columns(_SHOWN)
+        failed = found.filter("failed").with_columns(_PANE, *_SHOWN)
         return with_worst(counted, failed, _KEYS, self.columns[-1])
 
 

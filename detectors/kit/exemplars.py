@@ -57,7 +57,7 @@ def draw(
     order: Sequence[str],
     column: FactColumn,
 ) -> pl.DataFrame:
-    """Groups with their `worst_rows` -> the same with the `worst` column instead, worst first.
+    """Groups with their `worst_rows` -> the same with the `worst` column too, worst first.
 
     shown: places of rows -> the fields of the column.
     """
@@ -69,4 +69,4 @@ def draw(
         .group_by(_GROUP, maintain_order=True)
         .agg(pl.struct(*fields_of(column)).alias(column.name))
     )
-    return groups.drop(ROW).with_columns(drawn[column.name])
+    return groups.hstack([drawn[column.name]])

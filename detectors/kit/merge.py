@@ -157,14 +157,16 @@ def without_panes(table: FactsTable, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _grouped(table: FactsTable, rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    plain = [_aggregate(c) for c in table.columns if c.merge in ("sum", "min", "max")]
-    lists = [c for c in table.columns if c.merge == "worst"]
-    together = (pl.col(c.name).explode(empty_as_null=False).drop_nulls() for c in lists)
-    merged = rows.group_by(by).agg(*plain, *together)
-    for column in lists:
-        merged = settle_worst(merged, column)
-    named = [c.name for c in table.columns]
-    return merged.select(*([PANE] if PANE in by else []), *named)
+    merged = rows.group_by(by).agg(_aggregates(table))
+    for column in table.columns:
+        if column.merge == "worst":
+            merged = settle_worst(merged, column)
+    return merged[[name for name in schema(table) if name != PANE or PANE in by]]
+
+
+@cache
+def _aggregates(table: FactsTable) -> Sequence[pl.Expr]:
+    return tuple(_aggregate(c) for c in table.columns if c.merge != "key")
 
 
 def _aggregate(column: FactColumn) -> pl.Expr:
@@ -174,8 +176,10 @@ def _aggregate(column: FactColumn) -> pl.Expr:
             return values.sum()
         case "min":
             return values.min()
-        case _:
+        case "max":
             return values.max()
+        case _:
+            return values.explode(empty_as_null=False).drop_nulls()
 
 
 def worst_first(rows: pl.DataFrame, column: FactColumn, by: list[str]) -> pl.DataFrame:
@@ -201,16 +205,18 @@ def settle_worst(frame: pl.DataFrame, column: FactColumn) -> pl.DataFrame:
     Null without any; rows in any order. Where most rows have one exemplar this costs less than
     sorting what they are grouped from.
     """
-    size = pl.col(column.name).list.len()
-    frame = frame.with_columns(pl.when(size > 0).then(column.name))
-    several = (size > 1).fill_null(value=False)
-    many = frame.filter(several).with_row_index("_place")
-    if not many.height:
-        return frame
-    exploded = many.select("_place", column.name).explode(column.name, empty_as_null=False)
-    settled = worst_first(exploded, column, ["_place"]).sort("_place")
-    many = many.drop("_place").with_columns(settled[column.name])
-    return pl.concat([frame.filter(~several), many])
+    lists = frame[column.name]
+    sizes = lists.list.len().fill_null(0).to_numpy()
+    taken = np.arange(len(lists))
+    several = np.flatnonzero(sizes > 1)
+    if len(several):
+        flat = pl.DataFrame(
+            {"_place": np.repeat(several, sizes[several]), column.name: lists[several].explode()}
+        )
+        settled = worst_first(flat, column, ["_place"]).sort("_place")[column.name]
+        taken[several] = len(lists) + np.arange(len(settled))
+        lists = pl.concat([lists, settled], rechunk=True)
+    return frame.with_columns(lists.gather(pl.Series(taken).set(pl.Series(sizes == 0), None)))
 
 
 def worst_few(fields: Iterable[str], *ties: str) -> pl.Expr:

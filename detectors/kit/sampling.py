@@ -39,6 +39,7 @@ DType = pl.DataType | type[pl.DataType]
 LEVEL = most("level", "the sample that the row is from: one subject in 2**level is kept")
 
 
+@cache
 def at_level(level: int) -> pl.Expr:
     """What `observe` writes: the level of its rows, 0 for all subjects."""
     return pl.lit(level, dtype=pl.Int64).alias(LEVEL.name)
