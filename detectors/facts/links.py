@@ -17,9 +17,9 @@ import polars as pl
 
 from detectors.kit.bins import count, duration_bin, pane
 from detectors.kit.columns import Kind
-from detectors.kit.contract import FactsTable, fields_of, key, least, most, total, worst
+from detectors.kit.contract import FactsTable, key, least, most, total, worst
+from detectors.kit.exemplars import draw, worst_rows
 from detectors.kit.loads import loads
-from detectors.kit.merge import worst_few
 from detectors.kit.sampling import first_of
 from detectors.kit.traits import Trait, has
 
@@ -84,18 +84,20 @@ class Links:
 
     def observe(self, spans: pl.DataFrame) -> pl.DataFrame:
         """A row per group."""
-        found = loads(spans, _NEEDED).with_columns(_DESCRIBED)
-        reads = found.group_by(_KEYS).agg(*_COUNTS, _EXEMPLARS)
-        parts = pl.concat([reads, _own(spans)], how="diagonal")
-        return parts.with_columns(_UNCOUNTED)
+        groups = loads(spans, _NEEDED).with_columns(_DESCRIBED).group_by(_KEYS).agg(_COUNTS)
+
+        def shown(rows: pl.Series) -> pl.DataFrame:
+            return spans[_SHOWN_NEEDS][rows].with_columns(_SHOWN)
+
+        reads = draw(groups, shown, _ORDER, self.columns[-1])
+        return pl.concat([reads, _own(spans)], how="diagonal").with_columns(_UNCOUNTED)
 
 
 _NEEDED = (
     *("service", "environment", "entry_label", "entry_kind", "system", "operation", "target"),
-    *("predicate", "label", "code_file", "code_line", "trace", "trace_hi", "trace_lo", "entry"),
-    *("entry_start_ns", "entry_duration_ns", "entry_ok", "start_ns", "duration_ns", "span_id"),
-    *("traits", "lookups", "value_writes", "looked", "filled", "expiry"),
-    *("lookup_key", "lookup_hit"),
+    *("predicate", "trace", "trace_hi", "trace_lo", "entry", "entry_start_ns", "entry_duration_ns"),
+    *("entry_ok", "start_ns", "duration_ns", "span_id", "row", "traits", "lookups"),
+    *("value_writes", "looked", "filled", "expiry", "lookup_key", "lookup_hit"),
 )
 
 
@@ -110,16 +112,21 @@ _DESCRIBED = (
     duration_bin(pl.col("duration_ns")).alias("bin"),
     first_of("entry", "shape").alias("once"),
     first_of("trace", "entry_label", "shape").alias("once_a_trace"),
-    pl.col("start_ns").alias("first_ns"),
-    (pl.col("start_ns") + pl.col("duration_ns")).alias("last_ns"),
-    pl.col("duration_ns").alias("score"),
-    pl.concat_list("span_id").alias("span_ids"),
 )
 """What reads are grouped by and counted; `once` per entry and shape."""
 _KEYS = ("pane", *(c.name for c in Links.columns if c.merge == "key"))
-_TIES = ("trace_hi", "trace_lo", "entry_span", "first_ns", "span_id")
-"""What decides between executions of one duration, in the order of the exemplars' fields."""
-_EXEMPLARS = worst_few(fields_of(Links.columns[-1]), *_TIES).alias("exemplars")
+_ORDER = ("duration_ns", "trace_hi", "trace_lo", "entry_span", "start_ns", "span_id")
+"""Which executions are the slowest, in the order of the exemplars' fields."""
+_SHOWN_NEEDS = [
+    *(*_ORDER, "entry_start_ns", "entry_duration_ns", "label", "code_file", "code_line"),
+]
+_SHOWN = (
+    pl.col("duration_ns").alias("score"),
+    pl.col("start_ns").alias("first_ns"),
+    (pl.col("start_ns") + pl.col("duration_ns")).alias("last_ns"),
+    pl.concat_list("span_id").alias("span_ids"),
+)
+"""What an exemplar shows beside columns of the span."""
 _ONCE = pl.col("once")
 _LOOKED = _ONCE & (pl.col("lookups") > 0)
 _COUNTS = (
@@ -138,8 +145,9 @@ _COUNTS = (
     count(pl.col("lookup_hit")).alias("found"),
     pl.col("duration_ns").sum(),
     pl.when(_ONCE).then("entry_duration_ns").sum().alias("entry_ns"),
-    pl.col("first_ns").min(),
-    pl.col("last_ns").max(),
+    pl.col("start_ns").min().alias("first_ns"),
+    (pl.col("start_ns") + pl.col("duration_ns")).max().alias("last_ns"),
+    worst_rows(_ORDER, "row"),
 )
 _UNCOUNTED = tuple(pl.col(c.name).fill_null(0) for c in Links.columns if c.merge == "sum")
 

@@ -117,8 +117,11 @@ def _identified(found: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
     """Pairs with the identity of their origin and what is known of their entry."""
     origin = spans[_ORIGIN_NEEDS][found["origin"]].with_columns(_SIDE).select(_ORIGIN)
     entry = spans[_ENTRY_NEEDS][found["entry"]].select(_ENTRY)
-    pairs = found.rename({"origin": "origin_row"})
-    return pairs.hstack([*origin.get_columns(), *entry.get_columns()]).with_columns(_HOPS)
+    return (
+        found.rename({"origin": "origin_row"})
+        .hstack([*origin.get_columns(), *entry.get_columns()])
+        .with_columns(_HOPS)
+    )
 
 
 _ORIGIN_NEEDS = [

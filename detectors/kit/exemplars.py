@@ -42,13 +42,13 @@ def with_worst(
     return groups.join(grouped(among, by, (), column), on=by, how="left", nulls_equal=True)
 
 
-def worst_rows(order: Sequence[str]) -> pl.Expr:
+def worst_rows(order: Sequence[str], place: str = ROW) -> pl.Expr:
     """Within a group: the places of its worst rows, for `draw`.
 
-    order: columns that decide, the first descending, the others ascending.
+    order: columns that decide, the first descending, the others ascending. place: column of places.
     """
     reverse = [False, *(True for _ in order[1:])]
-    return pl.col(ROW).top_k_by(order, EXEMPLARS_KEPT, reverse=reverse).alias(ROW)
+    return pl.col(place).top_k_by(order, EXEMPLARS_KEPT, reverse=reverse).alias(ROW)
 
 
 def draw(

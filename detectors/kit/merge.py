@@ -219,16 +219,6 @@ def settle_worst(frame: pl.DataFrame, column: FactColumn) -> pl.DataFrame:
     return frame.with_columns(lists.gather(pl.Series(taken).set(pl.Series(sizes == 0), None)))
 
 
-def worst_few(fields: Iterable[str], *ties: str) -> pl.Expr:
-    """Within a group: the list of its worst exemplars, structs of `fields`, `score` first.
-
-    ties: columns that decide between equal scores, ascending, in the order of `fields`, so that
-    the same ones are kept wherever they are observed.
-    """
-    by = ["score", *ties]
-    return pl.struct(*fields).top_k_by(by, EXEMPLARS_KEPT, reverse=[False, *(True for _ in ties)])
-
-
 def cap(table: FactsTable, frame: pl.DataFrame, max_rows: int) -> tuple[pl.DataFrame, int]:
     """At most `max_rows` rows and how many were left out.
 
