@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -160,6 +161,17 @@ def test_the_level_goes_with_the_panes_that_needed_it() -> None:
         0,
         later.drop("level").sort("pane", "subject").rows(),
     )
+
+
+def test_subjects_whose_numbers_collide_stay_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are brought together by one number, but what is added up is decided by keys."""
+    rows = TOY.observe(seen([1, 2, 3], panes=1))
+    twice = pl.concat([rows, rows[:2]])
+    expected = merge.regroup(TOY, twice).sort("subject")
+    monkeypatch.setattr(merge, "mix_all", lambda rows, _: np.zeros(rows.height, np.uint64))
+
+    assert merge.regroup(TOY, twice).sort("subject").equals(expected)
+    assert sorted(expected["seen"]) == [1, 2, 2]
 
 
 def test_memory_is_bounded_whatever_is_offered() -> None:
