@@ -301,14 +301,12 @@ impl Window {
     /// A trace that lies wholly outside is moved as a whole, so that its structure stays; in one
     /// that is partly inside, the spans outside are moved one by one. Durations stay.
     fn clamp(&mut self, last: u32) {
-        let skew = self.limits.max_skew_ns;
-        let (mut behind, mut ahead) = (i64::MAX, i64::MAX);
-        let mut outside = false;
+        let (mut behind, mut ahead, mut outside) = (i64::MAX, i64::MAX, false);
         for (slot, _) in Rows::of(self, last) {
-            let (end, arrival) = self.end_and_arrival(slot);
-            outside |= end < arrival.saturating_sub(skew) || end > arrival.saturating_add(skew);
-            behind = behind.min(arrival - skew - end);
-            ahead = ahead.min(end - arrival - skew);
+            let (end, low, high) = self.end_and_bounds(slot);
+            behind = behind.min(low.saturating_sub(end));
+            ahead = ahead.min(end.saturating_sub(high));
+            outside |= !(low..=high).contains(&end);
         }
         if !outside {
             return;
@@ -316,8 +314,8 @@ impl Window {
         let shift = behind.max(0) - ahead.max(0);
         let slots: Vec<u32> = Rows::of(self, last).map(|(slot, _)| slot).collect();
         for slot in slots {
-            let (end, arrival) = self.end_and_arrival(slot);
-            let alone = end.clamp(arrival - skew, arrival + skew) - end;
+            let (end, low, high) = self.end_and_bounds(slot);
+            let alone = end.clamp(low, high) - end;
             let shift = if shift == 0 { alone } else { shift };
             if shift != 0 {
                 let start = time(self.words(slot)[START]) + shift;
@@ -330,11 +328,14 @@ impl Window {
         }
     }
 
-    fn end_and_arrival(&self, slot: u32) -> (i64, i64) {
+    /// The end of a span, and between which times it may lie.
+    fn end_and_bounds(&self, slot: u32) -> (i64, i64, i64) {
         let words = self.words(slot);
         let (number, _) = self.slots[slot as usize].place;
         let end = time(words[START]) + time(words[DURATION]);
-        (end, self.chunk(number).arrival_ns)
+        let (arrival, skew) = (self.chunk(number).arrival_ns, self.limits.max_skew_ns);
+        let bounds = (arrival.saturating_sub(skew), arrival.saturating_add(skew));
+        (end, bounds.0, bounds.1)
     }
 
     fn words(&self, slot: u32) -> &[u64] {
