@@ -57,6 +57,8 @@ _REQUESTS: dict[str, Any] = {
 }
 _CHANNEL = (("grpc.http2.write_buffer_size", 1 << 20),)
 """A request leaves in one piece or few: pieces of 64 KiB took a tenth more."""
+_ONE_PIECE_BYTES = 1 << 20
+"""More than that aiohttp wants in pieces, each of which costs."""
 _IDS = ("traceId", "spanId", "parentSpanId")
 
 
@@ -106,7 +108,8 @@ class HttpUpstream:
         headers = {"content-type": kind}
         if parcel.encoding:
             headers["content-encoding"] = parcel.encoding
-        url, body = f"{self._url}/v1/{parcel.signal}", BytesIO(parcel.body)
+        url = f"{self._url}/v1/{parcel.signal}"
+        body = parcel.body if len(parcel.body) <= _ONE_PIECE_BYTES else BytesIO(parcel.body)
         try:
             asked = self._session().post(url, data=body, headers=headers, allow_redirects=False)
             async with asked as answer:
