@@ -33,6 +33,7 @@ pub mod form;
 pub mod forms;
 #[cfg(feature = "python")]
 mod given;
+pub mod held;
 pub mod ids;
 pub mod json;
 #[cfg(feature = "python")]
@@ -50,6 +51,7 @@ pub mod schema;
 pub mod span;
 pub mod spool;
 pub mod statement;
+pub mod stored;
 pub mod structure;
 pub mod suspects;
 pub mod tables;

@@ -8,17 +8,13 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::arrow::Array;
 use crate::assembly::{assembled, Place};
 use crate::closed::Closed;
+use crate::held::{canonical, end_ns, start_ns, Held, NONE};
 use crate::known::HashedMap;
-use crate::packed::{awaited, Chunk, Plan, DURATION, SPAN_ID, START, TRACE_HI, TRACE_LO};
+use crate::packed::{awaited, Chunk, Plan, SPAN_ID, TRACE_HI, TRACE_LO};
 
-/// Times and durations are held below this, so that sums of two never overflow.
-const MAX_TIME_NS: i64 = 1 << 61;
 const SECOND_NS: i64 = 1_000_000_000;
-const NONE: u32 = u32::MAX;
 /// A trace of so many spans is looked through span by span.
 const FEW: usize = 16;
-/// Chunks with fewer rows are not worth packing anew.
-const SMALL_CHUNK: usize = 64;
 
 /// When a trace is closed.
 pub struct Limits {
@@ -47,12 +43,6 @@ pub struct Counts {
     pub closed: u64,
 }
 
-/// Where a row is, and which row of its trace came before.
-struct Slot {
-    place: Place,
-    next: u32,
-}
-
 /// A trace that is not closed.
 struct Trace {
     last: u32,
@@ -63,22 +53,12 @@ struct Trace {
     late: bool,
 }
 
-struct Kept {
-    chunk: Chunk,
-    /// by row: its slot, `NONE` when it is gone
-    slots: Vec<u32>,
-    alive: usize,
-}
-
 /// A window.
 pub struct Window {
     plan: Plan,
     limits: Limits,
     seed: u64,
-    kept: Vec<Option<Kept>>,
-    free_chunks: Vec<u32>,
-    slots: Vec<Slot>,
-    free_slots: Vec<u32>,
+    held: Held,
     traces: HashedMap<u64, Trace>,
     /// by second: traces that had a span then, and perhaps later
     touched: BTreeMap<i64, Vec<u64>>,
@@ -105,10 +85,7 @@ impl Window {
             plan,
             limits,
             seed,
-            kept: Vec::new(),
-            free_chunks: Vec::new(),
-            slots: Vec::new(),
-            free_slots: Vec::new(),
+            held: Held::default(),
             traces: HashedMap::default(),
             touched: BTreeMap::new(),
             begun: BTreeMap::new(),
@@ -136,34 +113,20 @@ impl Window {
 
     /// Takes rows that arrived in a second.
     pub fn add(&mut self, chunk: Chunk, second: i64) {
-        let number = self.free_chunks.pop().unwrap_or_else(|| {
-            self.kept.push(None);
-            self.kept.len() as u32 - 1
-        });
-        let mut slots = Vec::with_capacity(chunk.len());
-        for row in 0..chunk.len() as u32 {
-            let words = chunk.row(row);
-            let key = self.key(words);
-            let end = time(words[START]) + time(words[DURATION]);
-            self.last_end_ns = self.last_end_ns.max(end);
-            slots.push(self.put((number, row), key, chunk.arrival_ns, second));
-        }
+        let mut held = std::mem::take(&mut self.held);
+        let arrival_ns = chunk.arrival_ns;
         self.rows += chunk.len();
-        self.kept[number as usize] = Some(Kept {
-            alive: chunk.len(),
-            chunk,
-            slots,
+        held.add(chunk, |row, slot| {
+            self.last_end_ns = self.last_end_ns.max(end_ns(row));
+            let key = spread(row[TRACE_HI] ^ self.seed, row[TRACE_LO]);
+            self.chain(slot, key, arrival_ns, second)
         });
+        self.held = held;
     }
 
-    fn key(&self, words: &[u64]) -> u64 {
-        spread(words[TRACE_HI] ^ self.seed, words[TRACE_LO])
-    }
-
-    fn put(&mut self, place: Place, key: u64, arrival_ns: i64, second: i64) -> u32 {
-        let slot = self.free_slots.pop().unwrap_or(self.slots.len() as u32);
+    /// Puts a slot to its trace; the slot of the trace that came before.
+    fn chain(&mut self, slot: u32, key: u64, arrival_ns: i64, second: i64) -> u32 {
         let remembered = &self.remembered;
-        let begun = &mut self.begun;
         let trace = self.traces.entry(key).or_insert_with(|| Trace {
             last: NONE,
             rows: 0,
@@ -172,16 +135,11 @@ impl Window {
             waits: false,
             late: remembered.knows(key),
         });
-        let here = Slot {
-            place,
-            next: trace.last,
-        };
-        trace.last = slot;
         trace.rows += 1;
         if arrival_ns < trace.first_ns {
             trace.first_ns = arrival_ns;
             let second = arrival_ns.div_euclid(SECOND_NS);
-            begun.entry(second).or_default().push(key);
+            self.begun.entry(second).or_default().push(key);
         }
         if trace.waits || second > trace.second {
             trace.waits = false;
@@ -192,11 +150,7 @@ impl Window {
         if trace.rows == self.limits.max_spans {
             self.huge.push(key);
         }
-        match self.slots.get_mut(slot as usize) {
-            Some(free) => *free = here,
-            None => self.slots.push(here),
-        }
-        slot
+        std::mem::replace(&mut trace.last, slot)
     }
 
     /// Closes what is due.
@@ -211,7 +165,7 @@ impl Window {
             }
         }
         self.close_aged(now_s);
-        self.pack_anew();
+        self.held.pack_anew();
     }
 
     /// Closes everything; `now_s` is the last arrival where it is not told.
@@ -244,7 +198,7 @@ impl Window {
 
     /// Whether a span of the trace has a parent in its own process that is not there.
     fn awaits(&self, trace: &Trace) -> bool {
-        let rows = || Rows::of(self, trace.last).map(|(slot, _)| self.words(slot));
+        let rows = || self.held.rows(trace.last);
         if trace.rows <= FEW {
             let mut asked = rows().filter_map(awaited);
             return asked.any(|parent| rows().all(|row| row[SPAN_ID] != parent));
@@ -302,7 +256,7 @@ impl Window {
     /// that is partly inside, the spans outside are moved one by one. Durations stay.
     fn clamp(&mut self, last: u32) {
         let (mut behind, mut ahead, mut outside) = (i64::MAX, i64::MAX, false);
-        for (slot, _) in Rows::of(self, last) {
+        for slot in self.held.trace(last) {
             let (end, low, high) = self.end_and_bounds(slot);
             behind = behind.min(low.saturating_sub(end));
             ahead = ahead.min(end.saturating_sub(high));
@@ -312,45 +266,47 @@ impl Window {
             return;
         }
         let shift = behind.max(0) - ahead.max(0);
-        let slots: Vec<u32> = Rows::of(self, last).map(|(slot, _)| slot).collect();
+        let slots: Vec<u32> = self.held.trace(last).collect();
         for slot in slots {
             let (end, low, high) = self.end_and_bounds(slot);
             let alone = end.clamp(low, high) - end;
             let shift = if shift == 0 { alone } else { shift };
             if shift != 0 {
-                let start = time(self.words(slot)[START]) + shift;
                 self.counts.clamped += 1;
-                let (chunk, row) = self.slots[slot as usize].place;
-                if let Some(kept) = &mut self.kept[chunk as usize] {
-                    kept.chunk.set_start(row, start);
-                }
+                let start = start_ns(self.held.row(slot)) + shift;
+                self.held.set_start(slot, start);
             }
         }
     }
 
     /// The end of a span, and between which times it may lie.
     fn end_and_bounds(&self, slot: u32) -> (i64, i64, i64) {
-        let words = self.words(slot);
-        let (number, _) = self.slots[slot as usize].place;
-        let end = time(words[START]) + time(words[DURATION]);
-        let (arrival, skew) = (self.chunk(number).arrival_ns, self.limits.max_skew_ns);
-        let bounds = (arrival.saturating_sub(skew), arrival.saturating_add(skew));
-        (end, bounds.0, bounds.1)
-    }
-
-    fn words(&self, slot: u32) -> &[u64] {
-        let (number, row) = self.slots[slot as usize].place;
-        self.chunk(number).row(row)
-    }
-
-    fn chunk(&self, number: u32) -> &Chunk {
-        let kept = self.kept[number as usize].as_ref();
-        &kept.expect("a slot points to rows that are there").chunk
+        let (arrival, skew) = (self.held.arrival_ns(slot), self.limits.max_skew_ns);
+        let low = arrival.saturating_sub(skew);
+        (
+            end_ns(self.held.row(slot)),
+            low,
+            arrival.saturating_add(skew),
+        )
     }
 
     /// Closed traces of at most `rows` rows in all, but at least one, as columns in canonical
     /// order: trace id, start, longest first, span id. None when nothing is closed.
     pub fn take(&mut self, rows: usize) -> Option<Array> {
+        let order = self.next_slots(rows);
+        if order.is_empty() {
+            return None;
+        }
+        let held = &self.held;
+        let places: Vec<Place> = order.iter().map(|&slot| held.place(slot)).collect();
+        let array = assembled(&self.plan, &places, |number| held.chunk(number));
+        self.closed_rows -= order.len();
+        self.held.free(order);
+        Some(array)
+    }
+
+    /// The slots of the traces to be taken next, in canonical order.
+    fn next_slots(&mut self, rows: usize) -> Vec<u32> {
         let mut room = rows;
         let mut traces = Vec::new();
         while let Some((last, size)) = self.ready.pop_front() {
@@ -359,114 +315,35 @@ impl Window {
                 break;
             }
             room = room.saturating_sub(size);
-            let words = self.words(last);
-            traces.push(([words[TRACE_HI], words[TRACE_LO]], last, size));
-        }
-        if traces.is_empty() {
-            return None;
+            traces.push((ids(self.held.row(last)), last));
         }
         traces.sort_unstable();
-        let mut order = Vec::with_capacity(rows - room);
+        let mut order = Vec::with_capacity(rows.min(self.closed_rows));
         let mut trace = Vec::new();
-        for (ids, last, _) in traces {
+        for (known, last) in traces {
             let mut alike = true;
-            trace.extend(Rows::of(self, last).map(|(slot, _)| {
-                let words = self.words(slot);
-                alike &= [words[TRACE_HI], words[TRACE_LO]] == ids;
-                (canonical(words), slot)
+            trace.extend(self.held.trace(last).map(|slot| {
+                let row = self.held.row(slot);
+                alike &= ids(row) == known;
+                (canonical(row), slot)
             }));
             trace.sort_unstable();
             if !alike {
                 // Two traces whose ids mix to the same number.
-                trace.sort_by_key(|(_, slot)| {
-                    let words = self.words(*slot);
-                    [words[TRACE_HI], words[TRACE_LO]]
-                });
+                trace.sort_by_key(|(_, slot)| ids(self.held.row(*slot)));
             }
             order.extend(trace.drain(..).map(|(_, slot)| slot));
         }
-        let places: Vec<Place> = order
-            .iter()
-            .map(|&s| self.slots[s as usize].place)
-            .collect();
-        let array = assembled(&self.plan, &places, |number| self.chunk(number));
-        self.closed_rows -= order.len();
-        for (number, row) in places {
-            self.gone(number, row);
-        }
-        self.free_slots.extend(order);
-        Some(array)
-    }
-
-    fn gone(&mut self, number: u32, row: u32) {
-        let Some(kept) = &mut self.kept[number as usize] else {
-            return;
-        };
-        kept.slots[row as usize] = NONE;
-        kept.alive -= 1;
-        if kept.alive == 0 {
-            self.kept[number as usize] = None;
-            self.free_chunks.push(number);
-        }
-    }
-
-    /// Chunks of which little is left are packed anew: traces that wait hold no more than they are.
-    fn pack_anew(&mut self) {
-        for (number, place) in self.kept.iter_mut().enumerate() {
-            let Some(kept) = place else { continue };
-            if kept.slots.len() < SMALL_CHUNK || kept.alive * 4 > kept.slots.len() {
-                continue;
-            }
-            let there = |row: &u32| kept.slots[*row as usize] != NONE;
-            let rows: Vec<u32> = (0..kept.slots.len() as u32).filter(there).collect();
-            kept.chunk = kept.chunk.only(&rows);
-            kept.slots = rows.iter().map(|&row| kept.slots[row as usize]).collect();
-            for (row, &slot) in kept.slots.iter().enumerate() {
-                self.slots[slot as usize].place = (number as u32, row as u32);
-            }
-        }
+        order
     }
 }
 
-/// The rows of a trace, the last first: slots, and how many come before.
-struct Rows<'a> {
-    slots: &'a [Slot],
-    next: u32,
-}
-
-impl<'a> Rows<'a> {
-    fn of(window: &'a Window, last: u32) -> Self {
-        Self {
-            slots: &window.slots,
-            next: last,
-        }
-    }
-}
-
-impl Iterator for Rows<'_> {
-    type Item = (u32, u32);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let slot = self.next;
-        let found = self.slots.get(slot as usize)?;
-        self.next = found.next;
-        Some((slot, found.next))
-    }
+fn ids(row: &[u64]) -> [u64; 2] {
+    [row[TRACE_HI], row[TRACE_LO]]
 }
 
 fn first_key<V>(map: &BTreeMap<i64, V>) -> Option<i64> {
     map.first_key_value().map(|(key, _)| *key)
-}
-
-/// A time within bounds.
-fn time(word: u64) -> i64 {
-    (word as i64).clamp(0, MAX_TIME_NS)
-}
-
-/// What the rows of a trace are ordered by.
-fn canonical(row: &[u64]) -> (i64, i64, u64) {
-    let longest_first = -time(row[DURATION]);
-    (time(row[START]), longest_first, row[SPAN_ID])
 }
 
 /// Two 64-bit numbers mixed into one, every bit of it well spread (splitmix64).
@@ -554,12 +431,11 @@ mod tests {
         window.advance(120.0);
         while window.take(1_000).is_some() {}
         window.advance(121.0);
-        let chunks: Vec<_> = window.kept.iter().flatten().collect();
-        assert_eq!(chunks.iter().map(|k| k.chunk.len()).sum::<usize>(), 1);
+        assert_eq!(window.held.packed_rows(), 1);
         add(&mut window, &[(1, 1, 0)], 122, HAS_REMOTE);
         window.advance(140.0);
         assert_eq!((window.rows, window.closed_rows), (0, 2));
         assert!(window.take(10).is_some());
-        assert!(window.kept.iter().flatten().next().is_none());
+        assert_eq!(window.held.packed_rows(), 0);
     }
 }
