@@ -36,8 +36,8 @@ class Bench:
                 spans = spans[order.rows]
             laid = _laid(spans)
         kept = spans
-        if laid.doubled:
-            kept = _without_doubles(spans)
+        if len(laid.doubled):
+            kept = _without(spans, _doubles(spans, laid.doubled))
             laid = _laid(kept)
         bench = cls(kept, laid, np.ones(kept.height, np.bool_))
         bench.count("duplicate", spans.height - kept.height)
@@ -137,8 +137,7 @@ def _laid(spans: pl.DataFrame) -> native.Laid:
     if found is not None:
         return found
     trace, span = _traces(spans), forest.ids(spans, "span_id")
-    keys = np.sort(forest.spread(trace.astype(np.uint64), span))
-    doubled = bool(np.any(keys[1:] == keys[:-1]))
+    doubled = _doubled(trace, span)
     parent_id = forest.ids(spans, "parent_span_id").copy()  # these are changed in place
     named = forest.present(spans, "parent_span_id").copy()
     parent = forest.find_rows(trace, span, parent_id, named)
@@ -146,20 +145,27 @@ def _laid(spans: pl.DataFrame) -> native.Laid:
     return native.Laid(parent, parent_id, named, doubled, forest.cycle_cuts(parent), traits)
 
 
-def _without_doubles(spans: pl.DataFrame) -> pl.DataFrame:
+def _without(spans: pl.DataFrame, rows: Rows) -> pl.DataFrame:
     kept = np.ones(spans.height, np.bool_)
-    kept[_doubles(spans, _traces(spans), forest.ids(spans, "span_id"))] = False
-    return spans if kept.all() else spans.filter(pl.Series(kept))
+    kept[rows] = False
+    return spans.filter(pl.Series(kept))
 
 
-def _doubles(spans: pl.DataFrame, trace: Rows, span: Ids) -> Rows:
-    """Rows whose span id occurred in the trace before: the earliest, then longest is kept."""
+def _doubled(trace: Rows, span: Ids) -> Rows:
+    """Rows whose span id another row of the trace has."""
+    keys = np.sort(forest.spread(trace.astype(np.uint64), span))
+    if not np.any(keys[1:] == keys[:-1]):
+        return np.empty(0, np.int64)
     order = np.lexsort((np.arange(len(span)), span, trace))
     same = (span[order][1:] == span[order][:-1]) & (trace[order][1:] == trace[order][:-1])
     involved = np.zeros(len(span), np.bool_)
     involved[order[1:][same]] = True
     involved[order[:-1][same]] = True
-    rows = np.flatnonzero(involved)
+    return np.flatnonzero(involved)
+
+
+def _doubles(spans: pl.DataFrame, rows: Rows) -> Rows:
+    """Those to be taken out of rows that share span ids: the earliest, then longest is kept."""
     # Copies may differ in any column: comparing all of them makes the choice independent of order.
     among = spans[rows].with_columns(
         pl.col("links").list.eval(pl.element().cast(pl.String)).list.join(",")
@@ -173,10 +179,10 @@ def _doubles(spans: pl.DataFrame, trace: Rows, span: Ids) -> Rows:
         .rank("ordinal")
         .alias("rank")
     )["rank"].to_numpy()
-    best = np.lexsort((ranked, span[rows], trace[rows]))
-    ids, traces = span[rows][best], trace[rows][best]
+    keys = tuple(forest.ids(among, name) for name in ("span_id", "trace_lo", "trace_hi"))
+    best = np.lexsort((ranked, *keys))
     again = np.zeros(len(rows), np.bool_)
-    again[1:] = (ids[1:] == ids[:-1]) & (traces[1:] == traces[:-1])
+    again[1:] = np.all([key[best][1:] == key[best][:-1] for key in keys], axis=0)
     return rows[best[again]]
 
 

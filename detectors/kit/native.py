@@ -83,14 +83,14 @@ class Laid:
     """Spans in canonical order: who is whose parent.
 
     parent: row of the parent or -1; parent_id, named: its id and whether there is one. doubled:
-    whether a span id occurs twice in a trace. cuts: rows to be cut so that no cycle is left.
+    rows whose span id another row of the trace has. cuts: rows to be cut so that no cycle is left.
     traits: all that occur. columns: for the kernels, or None.
     """
 
     parent: Rows
     parent_id: Ids
     named: Mask
-    doubled: bool
+    doubled: Rows
     cuts: Rows
     traits: int
     columns: Any | None = None
@@ -106,9 +106,8 @@ def lay_out(spans: pl.DataFrame) -> Laid | None:
     found = columns.parents(parent, ids, named.view(np.uint8))
     if found is None:
         return None
-    doubled, cuts = found
-    cut = np.array(cuts, np.int64)
-    return Laid(parent, ids, named, doubled, cut, columns.bits("traits"), columns)
+    doubled, cuts = (np.array(rows, np.int64) for rows in found)
+    return Laid(parent, ids, named, doubled, cuts, columns.bits("traits"), columns)
 
 
 def suspects(kernel: str, laid: Laid, alive: Mask) -> Rows | None:

@@ -92,8 +92,8 @@ pub fn runs<'a>(high: &'a [u64], low: &'a [u64]) -> impl Iterator<Item = Range<u
 pub struct Parents {
     /// row of the parent of each row, or `NONE`
     pub rows: Vec<i32>,
-    /// whether a span id occurs twice in a trace
-    pub doubled: bool,
+    /// rows whose span id another row of the trace has, ascending
+    pub doubled: Vec<u32>,
     sorted: Vec<(u64, u32)>,
 }
 
@@ -112,13 +112,18 @@ impl Parents {
                 parents.sort(ids, run);
             }
         }
+        parents.doubled.sort_unstable();
+        parents.doubled.dedup();
         parents
     }
 
     fn scan(&mut self, ids: &Ids<'_>, run: Range<usize>) {
         let spans = &ids.span[run.clone()];
         for (place, span) in spans.iter().enumerate() {
-            self.doubled |= spans[..place].contains(span);
+            if let Some(first) = spans[..place].iter().position(|before| before == span) {
+                let rows = [first, place].map(|place| (run.start + place) as u32);
+                self.doubled.extend(rows);
+            }
             if let Some(wanted) = ids.above.known(run.start + place) {
                 if let Some(found) = spans.iter().position(|span| *span == wanted) {
                     self.rows[run.start + place] = (run.start + found) as i32;
@@ -132,7 +137,9 @@ impl Parents {
         let keys = run.clone().map(|row| (ids.span[row], row as u32));
         self.sorted.extend(keys);
         self.sorted.sort_unstable();
-        self.doubled |= self.sorted.windows(2).any(|two| two[0].0 == two[1].0);
+        for two in self.sorted.windows(2).filter(|two| two[0].0 == two[1].0) {
+            self.doubled.extend([two[0].1, two[1].1]);
+        }
         for row in run {
             if let Some(wanted) = ids.above.known(row) {
                 let place = self.sorted.partition_point(|key| key.0 < wanted);
@@ -219,17 +226,18 @@ mod tests {
         let ids = ids(&[1, 1, 2, 2], &[1, 2, 1, 3], Column::of(&above));
         let parents = Parents::of(&ids);
         assert_eq!(parents.rows, [NONE, 0, 2, NONE]);
-        assert!(!parents.doubled);
+        assert!(parents.doubled.is_empty());
     }
 
     #[test]
     fn long_and_short_runs_are_searched_alike() {
-        for count in [FEW as u64, FEW as u64 + 1] {
-            let span: Vec<u64> = (0..count).rev().chain([3]).collect();
-            let above: Vec<u64> = (0..count).map(|id| id / 2 + 3).chain([3]).collect();
+        for count in [FEW as u64 - 2, FEW as u64 - 1] {
+            let span: Vec<u64> = (0..count).rev().chain([3, 3]).collect();
+            let above: Vec<u64> = (0..count).map(|id| id / 2 + 3).chain([3, 3]).collect();
             let trace = vec![7; span.len()];
             let parents = Parents::of(&ids(&trace, &span, Column::of(&above)));
-            assert!(parents.doubled);
+            let count = count as u32;
+            assert_eq!(parents.doubled, [count - 4, count, count + 1]);
             for (row, found) in parents.rows.iter().enumerate() {
                 let wanted = span.iter().position(|id| *id == above[row]);
                 assert_eq!(*found, wanted.map_or(NONE, |row| row as i32));

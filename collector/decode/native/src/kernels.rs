@@ -35,9 +35,9 @@ impl PyColumns {
         Ok(Self { table })
     }
 
-    /// Writes the row of each parent, -1 for none, its id and whether there is one. Returns whether a span id occurs twice in
-    /// a trace, and the rows to be cut so that no cycle is left; None for rows that are not in
-    /// canonical order.
+    /// Writes the row of each parent, -1 for none, its id and whether there is one. Returns
+    /// the rows whose span id another row of the trace has, and those to be cut so that no cycle is
+    /// left; None for rows that are not in canonical order.
     #[allow(clippy::needless_pass_by_value)] // pyo3 hands arguments over
     fn parents(
         &self,
@@ -45,7 +45,7 @@ impl PyColumns {
         parent: PyBuffer<i64>,
         above: PyBuffer<u64>,
         named: PyBuffer<u8>,
-    ) -> PyResult<Option<(bool, Vec<u32>)>> {
+    ) -> PyResult<Option<(Vec<u32>, Vec<u32>)>> {
         let found = py.detach(|| {
             let ids = Ids::of(&self.table).filter(Ids::in_order)?;
             let parents = Parents::of(&ids);
