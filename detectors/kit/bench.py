@@ -93,6 +93,7 @@ class Bench:
         if len(rows):  # a clone, because scatter works in place
             changed = self.spans[column].clone().scatter(pl.Series(rows), values)
             self.spans = self.spans.with_columns(changed.alias(column))
+            self.laid = native.read_again(self.laid, self.spans, column)
 
     def remove(self, reason: str, rows: Rows, heirs: Rows | None = None) -> None:
         """Take spans out. Their children go to `heirs`, which stay, or to their own parents."""

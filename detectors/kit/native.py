@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -110,8 +110,15 @@ def lay_out(spans: pl.DataFrame) -> Laid | None:
     return Laid(parent, ids, named, doubled, cuts, columns.bits("traits"), columns)
 
 
+def read_again(laid: Laid, spans: pl.DataFrame, column: str) -> Laid:
+    """For the kernels, once a column has other values."""
+    if laid.columns is None or column not in _REPAIRS:
+        return laid
+    return replace(laid, columns=columns_of(spans, _REPAIRS))
+
+
 def suspects(kernel: str, laid: Laid, alive: Mask) -> Rows | None:
-    """Rows that a repair has to look at, by `nested_clients` or `statements`.
+    """Rows that a repair has to look at, by `nested_clients` or `statement_pairs`.
 
     laid: parents as they are by now. alive: which rows are still there.
     """

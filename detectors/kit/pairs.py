@@ -9,6 +9,8 @@ from detectors.kit.bench import Bench, grouped
 from detectors.kit.columns import CATEGORIES
 from detectors.kit.forest import Ids, Mask, Rows
 
+_HALF = (1 << 32) - 1
+
 
 def merge_orm_and_driver(bench: Bench) -> None:
     """An ORM span and its driver's span of the same statement are one query.
@@ -18,14 +20,10 @@ def merge_orm_and_driver(bench: Bench) -> None:
     goes when an ORM span that began before it ends after it, one for each ORM span: so parallel and
     interleaved queries keep their number. Twice as many driver spans as ORM spans are no pairs.
     """
-    rows = bench.suspects("statements")
-    if rows is None:
-        rows = _suspects(bench)
-    if not len(rows):
+    found = bench.suspects("statement_pairs")
+    inner, outer = _statement_pairs(bench) if found is None else (found[::2], found[1::2])
+    if not len(inner):
         return
-    keys = (*bench.siblings(_under_orm(bench, rows)), bench.ids("shape", rows))
-    group, rows = grouped(keys, rows)
-    inner, outer = _pairs(bench, group, rows)
     for column in ("values", "rows"):
         gap = bench.spans[column].is_null().to_numpy()
         known = gap[outer] & ~gap[inner]
@@ -33,11 +31,19 @@ def merge_orm_and_driver(bench: Bench) -> None:
     bench.remove("orm_driver", inner, outer)
 
 
-def _suspects(bench: Bench) -> Rows:
-    """Rows of statements that siblings from another scope share."""
+def _statement_pairs(bench: Bench) -> tuple[Rows, Rows]:
+    """Driver rows and the ORM rows that stand for them."""
     rows = _statement_rows(bench)
+    if len(rows):
+        rows = _shared(bench, rows)
     if not len(rows):
-        return rows
+        return rows, rows
+    keys = (*bench.siblings(_under_orm(bench, rows)), bench.ids("shape", rows))
+    return _pairs(bench, *grouped(keys, rows))
+
+
+def _shared(bench: Bench, rows: Rows) -> Rows:
+    """Rows of statements that siblings from another scope share."""
     keys = (*bench.siblings(_under_orm(bench, rows)), bench.ids("shape", rows))
     scope = bench.ids("scope", rows)
     mixed = forest.spread(keys[0], keys[2]) ^ forest.spread(keys[3], keys[4]) ^ keys[1]
@@ -112,9 +118,12 @@ def _longest_scope(group: Rows, scope: Ids, duration: Rows) -> Ids:
     new = np.ones(len(order), np.bool_)
     new[1:] = (by_group[1:] != by_group[:-1]) | (by_scope[1:] != by_scope[:-1])
     begins = np.flatnonzero(new)
-    spent = np.add.reduceat(duration[order].astype(np.float64), begins)
+    upper, lower = (  # of the sum, which needs more than 64 bits
+        np.add.reduceat(half[order], begins) for half in (duration >> 32, duration & _HALF)
+    )
+    upper += lower >> 32
     owner = by_group[begins]
-    best = np.lexsort((by_scope[begins], -spent, owner))
+    best = np.lexsort((by_scope[begins], -(lower & _HALF), -upper, owner))
     first = np.flatnonzero(np.diff(owner[best], prepend=-1))
     return by_scope[begins][best[first]]
 

@@ -12,7 +12,7 @@ use crate::forest::{cycle_cuts, Ids, Parents};
 use crate::python::{Held, PyBatch};
 use crate::reading::Table;
 use crate::structure::structure;
-use crate::suspects::{nested_clients, statements, Bench};
+use crate::suspects::{nested_clients, statement_pairs, Bench};
 use crate::worked::worked;
 
 /// Columns of a frame, of whatever has `__arrow_c_stream__`; they are read where they are.
@@ -105,14 +105,14 @@ impl PyKernels {
     }
 
     #[allow(clippy::needless_pass_by_value)] // likewise
-    /// Rows of statements that siblings from another scope share (int64).
-    fn statements<'py>(
+    /// Rows of drivers' statements and of those of ORMs that stand for them, in turn (int64).
+    fn statement_pairs<'py>(
         &self,
         py: Python<'py>,
         columns: &PyColumns,
         bench: Passed<'py>,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        self.suspects(py, columns, &bench, statements)
+        self.suspects(py, columns, &bench, statement_pairs)
     }
 
     /// The columns `STRUCTURE`.

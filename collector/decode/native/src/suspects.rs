@@ -1,12 +1,12 @@
 //! Rows that repairs have to look at: one operation may be told by two spans there.
 //!
-//! `detectors/kit/repairs.py` and `pairs.py` define what is repaired. Nearly always nothing is, and
-//! to find that out is what costs.
+//! `detectors/kit/repairs.py` and `pairs.py` define what is repaired.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 
 use crate::constants::Constants;
-use crate::forest::runs;
+use crate::forest::{clipped, runs};
 use crate::reading::{Column, Table};
 
 /// Spans under repair: what is still there, and the parents as they are by now.
@@ -72,9 +72,13 @@ pub fn nested_clients(
 /// What siblings with one statement share: parent's id and whether there is one, service, shape.
 type Key = (u64, u8, u64, u64);
 
-/// Rows of database statements that siblings from another scope share.
+/// Spans of drivers and those of ORMs that stand for them, one after the other.
 #[must_use]
-pub fn statements(table: &Table, bench: &Bench<'_>, constants: &Constants) -> Option<Vec<usize>> {
+pub fn statement_pairs(
+    table: &Table,
+    bench: &Bench<'_>,
+    constants: &Constants,
+) -> Option<Vec<usize>> {
     let column = |name: &str| table.numbers::<u64>(name);
     let (high, low) = (column("trace_hi")?.filled(), column("trace_lo")?.filled());
     let category = table.numbers::<u8>("category")?.whole()?;
@@ -82,6 +86,8 @@ pub fn statements(table: &Table, bench: &Bench<'_>, constants: &Constants) -> Op
         shape: column("shape")?,
         scope: column("scope")?.filled(),
         service: column("service")?.filled(),
+        start: clipped(table.numbers("start_ns")?.filled()),
+        duration: clipped(table.numbers("duration_ns")?.filled()),
         bench,
     };
     if !bench.fits(table.len()) {
@@ -99,7 +105,7 @@ pub fn statements(table: &Table, bench: &Bench<'_>, constants: &Constants) -> Op
             }
         }
         if several {
-            statement.mixed(&run, &mut found);
+            statement.pairs(&run, &mut found);
         }
     }
     Some(found)
@@ -109,35 +115,85 @@ struct Statements<'a> {
     shape: Column<'a, u64>,
     scope: Cow<'a, [u64]>,
     service: Cow<'a, [u64]>,
+    start: Cow<'a, [i64]>,
+    duration: Cow<'a, [i64]>,
     bench: &'a Bench<'a>,
 }
 
 impl Statements<'_> {
-    /// Of the statements of a trace those of which siblings from another scope have the same.
-    fn mixed(&self, rows: &[usize], found: &mut Vec<usize>) {
-        let begin = found.len();
-        let mut keyed: Vec<(Key, u64, usize)> = Vec::with_capacity(rows.len());
-        keyed.extend(
-            rows.iter()
-                .map(|&row| (self.key(row), self.scope[row], row)),
-        );
+    /// Of the statements of a trace those that siblings from another scope share, paired.
+    fn pairs(&self, rows: &[usize], found: &mut Vec<usize>) {
+        let mut keyed: Vec<(Key, usize)> = rows.iter().map(|&row| (self.key(row), row)).collect();
         keyed.sort_unstable();
         for group in keyed.chunk_by(|one, two| one.0 == two.0) {
-            if group[0].1 != group[group.len() - 1].1 {
-                found.extend(group.iter().map(|(_, _, row)| *row));
+            let scope = |one: &(Key, usize)| self.scope[one.1];
+            if group.iter().any(|one| scope(one) != scope(&group[0])) {
+                self.pair(group.iter().map(|one| one.1).collect(), found);
             }
         }
-        found[begin..].sort_unstable();
     }
 
-    /// One whose parent runs the same statement in another scope counts as its sibling.
-    fn key(&self, row: usize) -> Key {
+    /// Pairs within one group, whose rows are given in order: see `pairs.py`.
+    fn pair(&self, mut rows: Vec<usize>, found: &mut Vec<usize>) {
+        let orm = self.longest_scope(&rows);
+        let is_inner = |row: usize| self.scope[row] != orm;
+        let end = |row: usize| self.start[row] + self.duration[row];
+        rows.sort_by_key(|&row| (self.start[row], Reverse(self.duration[row]), is_inner(row)));
+        let outers: Vec<usize> = rows.iter().copied().filter(|row| !is_inner(*row)).collect();
+        let inner = rows.len() - outers.len();
+        if inner > 2 * outers.len() {
+            return;
+        }
+        let (mut nearest, mut reached, mut pairs) = (None, 0, 0);
+        for row in rows {
+            if !is_inner(row) {
+                reached = end(row).max(reached);
+                nearest = Some(row);
+                continue;
+            }
+            let Some(nearest) = nearest.filter(|_| end(row) <= reached && pairs < outers.len())
+            else {
+                continue;
+            };
+            let outer = if inner == outers.len() {
+                outers[pairs]
+            } else {
+                nearest
+            };
+            pairs += 1;
+            if self.bench.parent_of(outer) != Some(row) {
+                found.extend([row, outer]); // nobody is folded into a child
+            }
+        }
+    }
+
+    /// The scope with the longest spans in all, the smaller code when equal.
+    fn longest_scope(&self, rows: &[usize]) -> u64 {
+        let spent = |&row: &usize| {
+            let nested = self.under(row) != row;
+            let time = if nested { -1 } else { self.duration[row] };
+            (self.scope[row], i128::from(time))
+        };
+        let mut spent: Vec<(u64, i128)> = rows.iter().map(spent).collect();
+        spent.sort_unstable();
+        let scopes = spent.chunk_by(|one, two| one.0 == two.0);
+        let sums = scopes.map(|all| (all.iter().map(|one| one.1).sum::<i128>(), Reverse(all[0].0)));
+        sums.max().map_or(0, |(_, Reverse(scope))| scope)
+    }
+
+    /// The row; its parent where that runs the same statement in another scope.
+    fn under(&self, row: usize) -> usize {
         let nested = |above: &usize| {
             self.shape.get(row) == self.shape.get(*above)
                 && self.scope[row] != self.scope[*above]
                 && self.service[row] == self.service[*above]
         };
-        let under = self.bench.parent_of(row).filter(nested).unwrap_or(row);
+        self.bench.parent_of(row).filter(nested).unwrap_or(row)
+    }
+
+    /// What siblings share; one under the same statement counts as its sibling.
+    fn key(&self, row: usize) -> Key {
+        let under = self.under(row);
         let (above, named) = (self.bench.above[under], self.bench.named[under]);
         (above, named, self.service[under], self.shape.get(row))
     }
