@@ -33,10 +33,14 @@ DATA = Path(__file__).parents[1] / "data"
 
 pytestmark = pytest.mark.skipif(native.kernels() is None, reason="the extension is not built")
 
-SHAPES = ("few ids", "chain", "star", "backwards", "any")
+SHAPES = ("few ids", "chain", "star", "backwards", "any", "commands", "statements")
 TIMES = (0, 5, -1, 1 << 61, (1 << 63) - 1, -(1 << 63))
-SEVERAL = (Trait.FILL | Trait.EXPIRES, Trait.READ | Trait.SINGLE_KEY, Trait.READ | Trait.LISTED)
+SEVERAL = (
+    *(Trait.FILL | Trait.EXPIRES, Trait.FILL | Trait.READ, Trait.FILL | Trait.PARAMETERS),
+    *(Trait.READ | Trait.SINGLE_KEY, Trait.READ | Trait.LISTED),
+)
 SOME_TRAITS = [0, *(int(t) for t in (*Trait, *SEVERAL))]
+COMMANDS = (Trait.READ, Trait.FILL, Trait.EVICT, Trait.EXPIRES, *SEVERAL)
 
 
 def by_numpy(call: Callable[..., Any], *given_: Any) -> Any:
@@ -54,22 +58,29 @@ def forest(seed: int, count: int, shape: str, traces: int) -> pl.DataFrame:
         drawn_ = [values[i] for i in draw.integers(0, len(values), count)]
         return [None if n < nulls else v for n, v in zip(draw.random(count), drawn_, strict=True)]
 
-    own = np.arange(1, count + 1)
+    own = np.arange(count)
+    trace = np.sort(draw.integers(1, traces + 1, count))
+    first, size = np.searchsorted(trace, trace), np.bincount(trace)[trace]
+    few = draw.integers(1, 9, count)
+    ids = few if shape == "few ids" else draw.permutation(own) + 1
     above = {
-        "few ids": draw.integers(1, 9, count),
-        "chain": own - 1,
-        "star": np.ones(count, np.int64),
-        "backwards": own + 1,
-        "any": draw.integers(1, count + 2, count),
-    }[shape]
-    ids = draw.integers(1, 9, count) if shape == "few ids" else draw.permutation(own)
+        "chain": ids[own - 1],
+        "star": ids[first],
+        "backwards": np.roll(ids, -1),
+        "any": ids[first + draw.integers(0, size)],
+        "commands": ids[first],
+        "statements": ids[first + draw.integers(0, np.minimum(size, 5))],
+    }.get(shape, few)
+    alone = draw.random(count) < 0.2
+    if shape == "commands":
+        alone = own == first
     extreme = draw.random() < 0.3
     numbers = (1, 2, 3)
     columns: dict[str, Any] = {
-        "trace_hi": one_of((1, 2)),
-        "trace_lo": draw.integers(1, traces + 1, count),
+        "trace_hi": trace % 2,
+        "trace_lo": trace,
         "span_id": ids,
-        "parent_span_id": pl.Series(above).set(pl.Series(draw.random(count) < 0.2), None),
+        "parent_span_id": pl.Series(above).set(pl.Series(alone), None),
         "kind": one_of((*KINDS, "client", "client", "client")),
         "status": one_of(STATUSES),
         "category": one_of((*CATEGORIES, "http", "http", "db", "cache")),
@@ -87,8 +98,17 @@ def forest(seed: int, count: int, shape: str, traces: int) -> pl.DataFrame:
         **{n: one_of(numbers, 0.3) for n in ("scope", "peer", "shape", "path", "entity", "actor")},
         "values": one_of(numbers, 0.5),
     }
+    if shape in ("commands", "statements"):  # of one service, so that they meet
+        columns |= {"service": [1] * count, "kind": ["client"] * count}
+    if shape == "commands":
+        columns["category"] = one_of(("cache", "cache", "db"))
+        columns["traits"] = [int(t) for t in one_of(COMMANDS)]
+        columns["status"] = one_of(("unset", "unset", "error"))
+    if shape == "statements":
+        columns |= {"category": ["db"] * count, "shape": [1] * count, "traits": [1] * count}
     rest = {n: [DEFAULTS.get(n)] * count for n in SPAN_SCHEMA if n not in columns}
-    return pl.DataFrame({**columns, **rest}, schema=SPAN_SCHEMA, strict=False)
+    spans = pl.DataFrame({**columns, **rest}, schema=SPAN_SCHEMA, strict=False)
+    return spans[draw.permutation(count)]
 
 
 def same(one: pl.DataFrame, two: pl.DataFrame) -> None:
