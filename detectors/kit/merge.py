@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from detectors.kit import sampling
+from detectors.kit.alike import sorted_places
 from detectors.kit.contract import EXEMPLARS_KEPT, FactColumn, FactsTable
 from detectors.kit.forest import Ids, Rows
 from detectors.kit.sampling import mix_all
@@ -144,7 +145,7 @@ def ordered(table: FactsTable, rows: pl.DataFrame, by: Sequence[str] | None = No
 
 def _order(numbers: Ids, panes: Rows | None) -> Rows:
     """Places of rows in the order of their panes, then of their numbers (`sampling.mix_all`)."""
-    order = np.argsort(numbers)
+    order = sorted_places(numbers)
     if panes is not None and len(panes) and panes.min() != panes.max():
         order = order[np.argsort(panes[order], kind="stable")]
     return order

@@ -76,23 +76,23 @@ def mix(*codes: pl.Expr) -> pl.Expr:
 def mix_all(rows: pl.DataFrame, columns: Iterable[str]) -> Ids:
     """Integer, Boolean or enum columns -> one number a row made of all, the same everywhere.
 
-    Plain numpy: as a query it would be sixty expressions, dearer than their work on 1,000 rows.
+    Added up in numpy: as expressions it takes longer to say than to do for 1,000 rows.
     """
+    numbers = rows.select(_as_u64(name, rows[name].dtype) for name in columns)
     mixed = np.zeros(rows.height, np.uint64)
-    for column, factor in zip(columns, _POWERS, strict=False):
-        mixed += _as_u64(rows[column]) * factor
+    for column, factor in zip(numbers.get_columns(), _POWERS, strict=False):
+        mixed += column.to_numpy() * factor
     return (mixed ^ (mixed >> np.uint64(32))) * np.uint64(_FINAL)
 
 
-def _as_u64(column: pl.Series) -> Ids:
-    nulls = column.null_count()
-    if column.dtype == pl.UInt64:
-        return (column.fill_null(_NULL) if nulls else column).to_numpy()
-    number = column.to_physical() if column.dtype == pl.Enum else column
-    if not nulls:
-        return number.to_numpy().astype(np.uint64)  # a bin below 0 wraps
-    known = number.fill_null(strategy="zero").to_numpy().astype(np.uint64)
-    return np.where(column.is_null().to_numpy(), np.uint64(_NULL), known)
+@cache
+def _as_u64(name: str, dtype: DType) -> pl.Expr:
+    column = pl.col(name)
+    if dtype.is_signed_integer():  # a bin may be negative
+        column = column.cast(pl.Int64).reinterpret(signed=False)
+    elif dtype != pl.UInt64:
+        column = column.to_physical().cast(pl.UInt64)
+    return column.fill_null(_u64(_NULL))
 
 
 def first_of(*columns: str) -> pl.Expr:

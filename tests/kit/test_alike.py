@@ -8,7 +8,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.kit.alike import alike, distinct, flags
+from detectors.kit.alike import alike, distinct, flags, sorted_places
 
 HIGH = 1 << 63
 NUMBERS = st.lists(
@@ -38,6 +38,13 @@ def test_whoever_is_alone_is_not() -> None:
     spread = [n * 0x9E3779B97F4A7C15 % 2**64 for n in range(1, 1_001)]
 
     assert alike(series([*spread, spread[7]])).nonzero()[0].tolist() == [7, 1_000]
+
+
+@given(NUMBERS)
+def test_numbers_are_put_in_order_though_only_upper_bits_are_sorted(numbers: list[int]) -> None:
+    expected = sorted(range(len(numbers)), key=lambda place: (numbers[place], place))
+
+    assert sorted_places(series(numbers).to_numpy()).tolist() == expected
 
 
 @given(NUMBERS)
