@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from detectors.kit import forest
-from detectors.kit.columns import KINDS, STATUSES
+from detectors.kit.columns import KINDS
 from detectors.kit.forest import Ids, Mask, Rows
 
 MAX_HOPS = 32
@@ -88,8 +88,12 @@ def climb(spans: pl.DataFrame, group: Ids) -> Climb:
 
 
 def _errors(spans: pl.DataFrame) -> Mask:
-    error = forest.physical(spans, "status") == STATUSES.index("error")
-    return np.asarray(error | (spans["http_status"].fill_null(0).to_numpy() >= 500))
+    return spans.select(_ERROR).to_series().to_numpy()
+
+
+_ERROR = (pl.col("status") == "error").fill_null(value=False) | (
+    pl.col("http_status").fill_null(0) >= 500
+)
 
 
 def _up(spans: pl.DataFrame, bad: Mask) -> Rows:
