@@ -408,3 +408,56 @@ fn truths(name: &str, rows: usize, truth: impl Fn(usize) -> Option<bool>) -> Arr
     let values = Bits::of_rows(rows, |row| truth(row).unwrap_or_default());
     Array::new(name, Values::Bits(values), Some(valid))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tabled::{codes, constants, names, numbers, read, statuses, times, truths as known};
+
+    #[test]
+    fn a_read_between_lookup_and_fill_of_one_time_is_a_sandwich() {
+        let c = constants();
+        // The fill stands before the others, which start with it: it comes last all the same.
+        let columns = vec![
+            names("category", &[0, c.cache, c.db, c.cache, c.cache]),
+            names("status", &[0; 5]),
+            numbers("traits", &[0, c.fills, c.reads, c.reads, c.evicts]),
+            numbers("trace", &[0; 5]),
+            numbers("entry", &[0; 5]),
+            times("start_ns", &[0, 1, 1, 1, 5]),
+            codes("entry_span", &[1; 5]),
+            known("is_entry", &[true, false, false, false, false]),
+            codes("system", &[0; 5]),
+            codes("operation", &[0; 5]),
+            codes("key", &[0, 6, 0, 6, 6]),
+            known("hit", &[false; 5]),
+            statuses("http_status", &[404, 0, 0, 0, 0]),
+            codes("path", &[31, 0, 0, 0, 0]),
+            codes("entity", &[0; 5]),
+            codes("actor", &[0; 5]),
+        ];
+        let table = read(Array::of_columns(5, columns));
+        let told = read(aside(&table, &c).expect("no nulls"));
+        let truth = |name: &str, row| told.flags(name).expect(name).known(row) == Some(true);
+        let counts = ["lookups", "fills", "value_writes", "evictions"];
+        let count = |name| told.numbers::<i64>(name).expect(name).get(2);
+        assert_eq!(counts.map(count), [1; 4]);
+        assert!(truth("looked", 2) && truth("filled", 2) && truth("refreshed", 2));
+        assert!(!truth("looked", 3) && truth("looked", 1) && !truth("refreshed", 4));
+        assert!(truth("cleared", 2) && !truth("cleared_before", 4) && !truth("entry_ok", 2));
+        assert_eq!(
+            told.numbers::<u64>("lookup_key")
+                .expect("a column")
+                .known(2),
+            Some(6)
+        );
+        assert_eq!(
+            told.numbers::<u64>("entry_path")
+                .expect("a column")
+                .known(4),
+            Some(31)
+        );
+        let expiry = told.numbers::<u8>("expiry").expect("a column");
+        assert_eq!((expiry.known(2), expiry.known(1)), (Some(c.unknown), None));
+    }
+}

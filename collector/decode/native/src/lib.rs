@@ -54,6 +54,8 @@ pub mod statement;
 pub mod stored;
 pub mod structure;
 pub mod suspects;
+#[cfg(test)]
+mod tabled;
 pub mod tables;
 pub mod telling;
 pub mod transcode;

@@ -272,3 +272,56 @@ fn error_origins(given: &Given<'_>, parent: &[i32], error: u8) -> Bits {
     }
     Bits::of_rows(origin.len(), |row| origin[row])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tabled::{codes, constants, names, read, times};
+
+    /// A server span, its call, the answer of another service with an error, and an orphan.
+    fn told(start: [i64; 4]) -> Option<Table> {
+        let constants = constants();
+        let (server, client) = (constants.server, constants.client);
+        let columns = vec![
+            codes("trace_hi", &[1; 4]),
+            codes("trace_lo", &[1; 4]),
+            codes("span_id", &[1, 2, 3, 4]),
+            codes("parent_span_id", &[0, 1, 2, 9]),
+            times("start_ns", &start),
+            times("duration_ns", &[10, 6, 9, 5]),
+            codes("service", &[7, 7, 8, 8]),
+            codes("label", &[21, 22, 23, 24]),
+            names("kind", &[server, client, server, client]),
+            names("status", &[0, 0, constants.error, 0]),
+        ];
+        let table = read(Array::of_columns(4, columns));
+        structure(&table, &constants).map(read)
+    }
+
+    #[test]
+    fn structure_is_told_of_a_trace() {
+        let told = told([0, 2, 3, 8]).expect("rows in order");
+        let number = |name: &str| told.numbers::<u32>(name).expect(name).filled().into_owned();
+        let time = |name: &str| told.numbers::<i64>(name).expect(name).filled().into_owned();
+        let code = |name: &str| told.numbers::<u64>(name).expect(name).filled().into_owned();
+        let truth = |name: &str, row| told.flags(name).expect(name).known(row) == Some(true);
+        assert_eq!(number("trace"), [0; 4]);
+        assert_eq!(number("entry"), [0, 0, 1, 2]);
+        assert_eq!(code("entry_span"), [1, 1, 3, 0]);
+        assert_eq!(code("entry_label"), [21, 21, 23, 1_007]);
+        assert_eq!(time("entry_start_ns"), [0, 0, 3, 8]);
+        assert_eq!(time("entry_duration_ns"), [10, 10, 9, 5]);
+        assert_eq!(number("root"), [0, 0, 0, 3]);
+        assert_eq!(time("self_ns"), [4, 1, 9, 5]);
+        assert_eq!(code("caller"), [0, 0, 7, 0]);
+        let parent = told.numbers::<i32>("parent_row").expect("a column");
+        assert_eq!(parent.whole(), Some(&[-1, 0, 1, -1][..]));
+        assert!(truth("is_entry", 0) && truth("is_entry", 2) && !truth("is_entry", 3));
+        assert!(truth("error_origin", 2) && !truth("error_origin", 0));
+    }
+
+    #[test]
+    fn rows_in_another_order_are_left_alone() {
+        assert!(told([0, 3, 2, 8]).is_none());
+    }
+}

@@ -198,3 +198,59 @@ impl Statements<'_> {
         (above, named, self.service[under], self.shape.get(row))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arrow::Array;
+    use crate::tabled::{codes, constants, names, read, times};
+
+    const ALL: [u8; 4] = [1; 4];
+
+    #[test]
+    fn a_drivers_span_inside_that_of_an_orm_is_its_pair() {
+        let c = constants();
+        let columns = vec![
+            codes("trace_hi", &[1; 4]),
+            codes("trace_lo", &[1; 4]),
+            names("category", &[c.db; 4]),
+            codes("shape", &[5; 4]),
+            codes("scope", &[1, 2, 1, 2]),
+            codes("service", &[7; 4]),
+            times("start_ns", &[0, 1, 10, 21]),
+            times("duration_ns", &[9, 7, 9, 3]),
+        ];
+        let table = read(Array::of_columns(4, columns));
+        let bench = |alive: &'static [u8]| Bench {
+            parent: &[-1; 4],
+            above: &[9; 4],
+            named: &ALL,
+            alive,
+        };
+        let pairs = |alive| statement_pairs(&table, &bench(alive), &c);
+        assert_eq!(pairs(&ALL), Some(vec![1, 0]));
+        assert_eq!(pairs(&[0, 1, 1, 1]), Some(vec![]));
+        assert_eq!(pairs(&[1]), None);
+    }
+
+    #[test]
+    fn one_call_seen_by_two_libraries_is_suspect() {
+        let c = constants();
+        let columns = vec![
+            names("kind", &[c.client; 4]),
+            names("category", &[c.http; 4]),
+            codes("operation", &[1, 1, 1, 2]),
+            codes("peer", &[6, 0, 6, 6]),
+            codes("service", &[7; 4]),
+            codes("scope", &[1, 2, 1, 2]),
+        ];
+        let table = read(Array::of_columns(4, columns));
+        let bench = Bench {
+            parent: &[-1, 0, 0, 0],
+            above: &[0, 1, 1, 1],
+            named: &[0, 1, 1, 1],
+            alive: &ALL,
+        };
+        assert_eq!(nested_clients(&table, &bench, &c), Some(vec![1]));
+    }
+}

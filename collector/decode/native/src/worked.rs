@@ -237,3 +237,60 @@ fn answers(given: &Given<'_>, constants: &Constants) -> Option<[Array; 8]> {
         end.named("answer_end_ns"),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tabled::{codes, constants, names, numbers, read, statuses, times};
+
+    #[test]
+    fn a_call_has_the_answers_of_both_attempts() {
+        let c = constants();
+        let columns = vec![
+            codes("span_id", &[1, 2, 3, 4]),
+            codes("service", &[7, 8, 8, 7]),
+            codes("label", &[21, 22, 22, 23]),
+            names("kind", &[c.client, c.server, c.server, c.client]),
+            names("category", &[c.http, c.http, c.http, c.db]),
+            names("status", &[0, 0, 0, c.error]),
+            numbers("traits", &[0, 0, 0, c.reads]),
+            times("start_ns", &[0, 1, 5, 9]),
+            times("duration_ns", &[10, 3, 2, 1]),
+            statuses("parent_row", &[-1, 0, 0, -1]),
+            statuses("http_status", &[200, 503, 200, 0]),
+            statuses("rpc_status", &[0; 4]),
+        ];
+        let table = read(Array::of_columns(4, columns));
+        let told = read(worked(&table, &c).expect("no nulls"));
+        let code = |name: &str| told.numbers::<u64>(name).expect(name).known(0);
+        let time = |name: &str| told.numbers::<i64>(name).expect(name).known(0);
+        let count = |name: &str| told.numbers::<u32>(name).expect(name).known(0);
+        assert_eq!(
+            (code("callee"), code("callee_label"), code("answer_span")),
+            (Some(8), Some(22), Some(3))
+        );
+        assert_eq!(
+            (
+                time("server_ns"),
+                time("answer_start_ns"),
+                time("answer_end_ns")
+            ),
+            (Some(3), Some(5), Some(7))
+        );
+        assert_eq!((count("servers"), count("tries")), (Some(2), Some(2)));
+        let work = told.numbers::<u8>("work").expect("a column");
+        assert_eq!(
+            [0, 1, 3].map(|row| work.known(row)),
+            [Some(c.call), None, Some(c.query)]
+        );
+        let failed = told.flags("failed").expect("a column");
+        assert_eq!(
+            [0, 1, 2, 3].map(|row| failed.known(row) == Some(true)),
+            [false, true, false, true]
+        );
+        assert_eq!(
+            told.numbers::<u64>("callee").expect("a column").known(3),
+            None
+        );
+    }
+}
