@@ -88,39 +88,34 @@ _FEW_ROWS = 4_096
 def regroup(table: FactsTable, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows with any number per key -> one per key, in canonical order (`ordered`).
 
-    Few keys have several rows: only these are grouped, for looking costs a tenth of that.
+    Few keys have several rows: only these are grouped, for looking costs a tenth of that. Rows of
+    sampled tables are found by the numbers that put them in order: equal keys have equal numbers.
+    Those that share one are grouped by their keys, so keys that happen to share it stay apart.
+
+    There is one name for the rows, since each new frame takes the memory of the one before.
     """
     rows = rows.select(_fitted(table))
     if rows.height <= 1:
         return rows
     by = keys(table)
-    if sampling.sample_key(table) is not None:
-        return _regrouped(table, rows, by)
-    again = rows.select(by).is_duplicated()
-    if again.any():
-        rows = pl.concat([rows.filter(~again), _grouped(table, rows.filter(again), by)])
-    return rows.sort(by)
-
-
-def _regrouped(table: FactsTable, rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """`regroup` by the numbers that rows are put in order by (`ordered`), gathering them once.
-
-    Equal keys have equal numbers. Rows that share one are grouped by their keys, so that keys which
-    happened to share it stay apart.
-    """
+    if sampling.sample_key(table) is None:
+        again = rows.select(by).is_duplicated()
+        if again.any():
+            rows = pl.concat([rows.filter(~again), _grouped(table, rows.filter(again), by)])
+        return rows.sort(by)
     rows = rows.rechunk()  # or each gathered list is looked for in its chunk
-    numbers = mix_all(rows, by)
-    order = _order(numbers, rows[PANE].to_numpy())
+    numbers, panes = mix_all(rows, by), rows[PANE].to_numpy()
+    order = _order(numbers, panes)
     same = numbers[order[1:]] == numbers[order[:-1]]
     if not same.any():
         return rows[order]
     shared = np.append(False, same) | np.append(same, False)
-    alone = order[~shared]
-    grouped = _grouped(table, rows[order[shared]], by)
-    whole = pl.concat([rows, grouped]).rechunk()
-    kept = np.append(alone, np.arange(rows.height, whole.height))
-    numbers = np.append(numbers[alone], mix_all(grouped, by))
-    return whole[kept[_order(numbers, whole[PANE].to_numpy()[kept])]]
+    alone, several = order[~shared], _grouped(table, rows[order[shared]], by)
+    kept = np.append(alone, rows.height + np.arange(several.height))
+    numbers = np.append(numbers[alone], mix_all(several, by))
+    panes = np.append(panes[alone], several[PANE].to_numpy())
+    rows = pl.concat([rows, several]).rechunk()
+    return rows[kept[_order(numbers, panes)]]
 
 
 @cache
