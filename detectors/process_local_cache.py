@@ -74,6 +74,7 @@ from detectors.kit.fleet import (
     Fault,
     Spot,
     entities_of,
+    exemplars_of,
     finding_of,
     head_sampled,
     joined_on,
@@ -239,7 +240,7 @@ def _fault(  # noqa: PLR0913 - what there is to tell
         wasted_ns=sample.scaled(row["cold"] * each_ns),
         first_ns=int(cold["first_ok_ns"].min()),  # type: ignore[arg-type]
         last_ns=int(cold["last_ok_ns"].max()),  # type: ignore[arg-type]
-        exemplars=[e for rows in cold["exemplars"].drop_nulls().to_list() for e in rows[:1]],
+        exemplars=exemplars_of(sample, cold),
         details={
             **{n: row[n] for n in ("firsts", "cold", "repeats", "repeated", "entities")},
             "instances": row["serving"],

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import polars as pl
 
-from detectors.kit.fleet import OPERATION, SUBJECT, joined_on, least_of_others
+from detectors.kit.fleet import OPERATION, SUBJECT, joined_on, least_of_others, numbered
 
 READ = ("shape", "read_operation", "target", "predicate")
-_PAIR = [*SUBJECT, "entry_label", "instance"]
+_PAIR = (*SUBJECT, "entry_label", "instance")
+_SERVED = (*SUBJECT, "entry_label")
+_NUMBERS = {"_operation": OPERATION, "_served": _SERVED, "_pair": _PAIR}
 
 
 def served_pairs(requests: pl.DataFrame) -> pl.DataFrame:
@@ -25,11 +27,12 @@ def served_pairs(requests: pl.DataFrame) -> pl.DataFrame:
     Adds first_ok_ns, last_ok_ns, `late` (another instance had answered before this one was first
     asked) and `opening` (nobody was asked before).
     """
-    over = [*SUBJECT, "entry_label"]
+    needed = ("ok", "first_ok_ns", "first_done_ns", "last_ok_ns")
     pairs = (
-        requests.filter(pl.col("ok") > 0)
-        .group_by(_PAIR)
+        numbered(requests.select(*_PAIR, *needed).filter(pl.col("ok") > 0), _NUMBERS)
+        .group_by("_pair")
         .agg(
+            pl.col(*_PAIR, "_operation", "_served").first(),
             pl.col("ok").sum(),
             pl.col("first_ok_ns").min(),
             pl.col("first_done_ns").min(),
@@ -37,11 +40,25 @@ def served_pairs(requests: pl.DataFrame) -> pl.DataFrame:
         )
     )
     return pairs.with_columns(
-        (least_of_others("first_done_ns", over) < pl.col("first_ok_ns"))
+        (least_of_others(pairs, "first_done_ns", "_served") < pl.col("first_ok_ns"))
         .fill_null(value=False)
         .alias("late"),
-        (pl.col("first_ok_ns") == pl.col("first_ok_ns").min().over(over)).alias("opening"),
+        (pl.col("first_ok_ns") == pl.col("first_ok_ns").min().over("_served")).alias("opening"),
     )
+
+
+def _asked(requests: pl.DataFrame) -> pl.DataFrame:
+    """What `chances` needs of rows of requests with success, with the numbers that it joins by."""
+    numbers = {"_pair": _PAIR, "_operation": OPERATION}
+    asked = numbered(requests, numbers).select(*numbers, "pane", "ok", "first_ok_ns")
+    return asked.filter(pl.col("ok") > 0)
+
+
+def _reads(reads: pl.DataFrame) -> pl.DataFrame:
+    """What `chances` needs of rows of reads, with the numbers that it joins and groups by."""
+    numbers = {"_pair": _PAIR, "_operation": OPERATION, "_read": (*OPERATION, *READ)}
+    needed = ("pane", "ok", "first_ok_ns", "spent_ns")
+    return numbered(reads, numbers).select(*numbers, *OPERATION, *READ, *needed)
 
 
 def chances(requests: pl.DataFrame, reads: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
@@ -52,33 +69,45 @@ def chances(requests: pl.DataFrame, reads: pl.DataFrame, pairs: pl.DataFrame) ->
     that read; steady: share of repeats that read, in the minutes in which the firsts happened;
     instances, entities; reads, read_ns of all requests in those pairs.
     """
-    late = pairs.filter("late").select(*_PAIR, pl.col("first_ok_ns").alias("_first"))
-    asked = joined_on(requests.filter(pl.col("ok") > 0), late, _PAIR, "inner")
-    read = joined_on(reads, late, _PAIR, "inner")
+    served = pairs.select("_pair", pl.col("first_ok_ns").alias("_first"), "late", "opening")
+    reads = _reads(reads)
+    shapes = reads.select("_read", "_operation", *OPERATION, *READ).unique("_read")
+    told = reads.drop(*OPERATION, *READ).join(served, on="_pair")
+    asked = _asked(requests).join(served, on="_pair").filter("late")
     first = (pl.col("first_ok_ns") == pl.col("_first")).cast(pl.Int64)
-    per_minute = asked.group_by(*OPERATION, "pane").agg(
+    per_minute = asked.group_by("_operation", "pane").agg(
         first.sum().alias("firsts"), (pl.col("ok") - first).sum().alias("repeats")
     )
-    read_per_minute = read.group_by(*OPERATION, *READ, "pane").agg(
-        first.sum().alias("cold"),
-        (pl.col("ok") - first).sum().alias("repeated"),
-        pl.col("ok").sum().alias("reads"),
-        pl.col("spent_ns").sum().alias("read_ns"),
+    read_per_minute = (
+        told.filter("late")
+        .group_by("_read", "pane")
+        .agg(
+            first.sum().alias("cold"),
+            (pl.col("ok") - first).sum().alias("repeated"),
+            pl.col("ok").sum().alias("reads"),
+            pl.col("spent_ns").sum().alias("read_ns"),
+        )
     )
-    shapes = reads.select(*OPERATION, *READ).unique()
-    minutes = joined_on(shapes, per_minute, OPERATION)
-    minutes = joined_on(minutes, read_per_minute, [*OPERATION, *READ, "pane"]).with_columns(
+    minutes = shapes.select("_read", "_operation").join(per_minute, on="_operation", how="left")
+    minutes = joined_on(minutes, read_per_minute, ("_read", "pane")).with_columns(
         pl.col("firsts", "repeats", "cold", "repeated", "reads", "read_ns").fill_null(0)
     )
-    summed = minutes.group_by(*OPERATION, *READ).agg(
+    summed = minutes.group_by("_read").agg(
         pl.col("firsts", "repeats", "cold", "repeated", "reads", "read_ns").sum(), _steady()
     )
-    size = late.group_by(*OPERATION).agg(
-        pl.col("instance").n_unique().cast(pl.Int64).alias("instances"),
-        pl.col("entity").n_unique().cast(pl.Int64).alias("entities"),
+    size = (
+        pairs.filter("late")
+        .group_by("_operation")
+        .agg(
+            pl.col("instance").n_unique().cast(pl.Int64).alias("instances"),
+            pl.col("entity").n_unique().cast(pl.Int64).alias("entities"),
+        )
     )
-    whole = joined_on(
-        joined_on(summed, size, OPERATION), openings(reads, pairs), [*OPERATION, *READ]
+    whole = (
+        shapes.join(summed, on="_read")
+        .join(size, on="_operation", how="left")
+        .join(_openings(told, pairs), on="_read", how="left")
+        .drop("_read", "_operation")
     )
     counts = pl.col("instances", "entities", "openings", "opened").fill_null(0)
     return whole.with_columns(counts).sort(*OPERATION, *READ, nulls_last=True)
@@ -95,17 +124,20 @@ def _steady() -> pl.Expr:
     return ((share * weight).sum() / weight.sum()).alias("steady")
 
 
-def openings(reads: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
-    """Per operation and read: first requests for an entity anywhere, and those that read."""
-    opening = pairs.filter("opening").select(*_PAIR, pl.col("first_ok_ns").alias("_first"))
-    counted = opening.group_by(*OPERATION).agg(pl.len().cast(pl.Int64).alias("openings"))
+def _openings(told: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
+    """Per read: first requests for an entity anywhere, and those that read."""
+    counted = (
+        pairs.filter("opening")
+        .group_by("_operation")
+        .agg(pl.len().cast(pl.Int64).alias("openings"))
+    )
     first = (pl.col("first_ok_ns") == pl.col("_first")).cast(pl.Int64)
     opened = (
-        joined_on(reads, opening, _PAIR, "inner")
-        .group_by(*OPERATION, *READ)
-        .agg(first.sum().alias("opened"))
+        told.filter("opening")
+        .group_by("_read")
+        .agg(pl.col("_operation").first(), first.sum().alias("opened"))
     )
-    return joined_on(opened, counted, OPERATION)
+    return opened.join(counted, on="_operation", how="left").drop("_operation")
 
 
 def stale_entities(
@@ -120,8 +152,15 @@ def stale_entities(
         .group_by(*SUBJECT, pl.col("instance").alias("_writer"))
         .agg(pl.col("written_ns").max())
     )
-    last_read = reads.group_by(_PAIR).agg(pl.col("last_ok_ns").max().alias("_last_read"))
-    served = joined_on(joined_on(pairs, last_read, _PAIR), written, SUBJECT, "inner")
+    if not written.height:
+        return pairs.clear().select(*OPERATION, pl.lit(0, pl.Int64).alias("stale"))
+    last_read = (
+        numbered(reads, {"_pair": _PAIR})
+        .group_by("_pair")
+        .agg(pl.col("last_ok_ns").max().alias("_last_read"))
+    )
+    served = joined_on(pairs, written, SUBJECT, "inner")
+    served = served.join(last_read, on="_pair", how="left")
     stale = (
         (pl.col("instance") != pl.col("_writer"))
         & (pl.col("written_ns") < pl.col("last_ok_ns"))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from detectors.kit.contract import (
@@ -24,7 +25,7 @@ from detectors.kit.contract import (
 )
 from detectors.kit.derived import once
 from detectors.kit.pricing import as_exemplars, fingerprint
-from detectors.kit.sampling import Sample, sample_of
+from detectors.kit.sampling import Sample, mix_all, sample_of
 
 GROUP = ("service", "environment", "version")
 """Instances that ought to answer alike."""
@@ -57,10 +58,31 @@ _RANK = {"blind": 0, "below_threshold": 1, "seen": 2, "exempt": 3}
 
 @once
 def entities_of(facts: FactsView) -> tuple[Sample, pl.DataFrame, pl.DataFrame]:
-    """The sample of facts `entities`, its rows of requests and its rows of reads."""
+    """The sample of facts `entities`, its rows of requests and its rows of reads.
+
+    Both have a `place` in the sample in place of their exemplars, which few rows are asked for
+    (`exemplars_of`): half of filtering would be theirs.
+    """
     sample = sample_of(facts.table("entities"), "entity")
-    requests = sample.rows.filter(pl.col("shape").is_null())
-    return sample, requests, sample.rows.filter(pl.col("shape").is_not_null())
+    rows = sample.rows.drop("exemplars").with_row_index("place")
+    requests = rows.filter(pl.col("shape").is_null())
+    return sample, requests, rows.filter(pl.col("shape").is_not_null())
+
+
+def exemplars_of(sample: Sample, rows: pl.DataFrame) -> list[dict[str, Any]]:
+    """The worst exemplar of each of some rows of `entities_of` that has any."""
+    found = sample.rows["exemplars"].gather(rows["place"]).drop_nulls()
+    return [e for exemplars in found.to_list() for e in exemplars[:1]]
+
+
+def numbered(rows: pl.DataFrame, numbers: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+    """Adds columns that are one number (UInt64) made of several, the same in every frame.
+
+    Grouping by one takes a fifth of what grouping by seven takes.
+    """
+    return rows.with_columns(
+        pl.Series(name, mix_all(rows, columns)) for name, columns in numbers.items()
+    )
 
 
 def joined_on(
@@ -70,12 +92,24 @@ def joined_on(
     return left.join(right, on=list(on), how=how, nulls_equal=True)
 
 
-def least_of_others(value: str, over: Sequence[str]) -> pl.Expr:
-    """For each row (one per instance) the least `value` of the other rows in its group."""
-    column = pl.col(value)
-    first = column.min().over(over)
-    second = column.sort().get(1, null_on_oob=True).over(over)
-    return pl.when(column == first).then(second).otherwise(first)
+def least_of_others(rows: pl.DataFrame, value: str, over: str) -> pl.Series:
+    """For each row (one per instance) the least `value` of the other rows in its group.
+
+    over: a UInt64 column that tells groups. Null where there is no other row. One sort: a sort in
+    each group took five times as long.
+    """
+    values, groups = rows[value].to_numpy(), rows[over].to_numpy()
+    order = np.lexsort((values, groups))
+    first = np.flatnonzero(np.append(True, np.diff(groups[order]) != 0))[: len(order)]
+    sizes = np.diff(first, append=len(order))
+    least, others = values[order[first]], sizes > 1
+    next_least = values[order[np.minimum(first + 1, len(order) - 1)]] if len(order) else least
+    place = np.empty(len(order), np.int64)
+    place[order] = np.repeat(np.arange(len(first)), sizes)
+    is_least = np.zeros(len(order), np.bool_)
+    is_least[order[first]] = True
+    found = pl.Series(np.where(is_least, next_least[place], least[place]))
+    return found.set(pl.Series(~others[place]), None)
 
 
 @once

@@ -9,7 +9,7 @@ import polars as pl
 
 from detectors.kit.contract import Context, FactsView
 from detectors.kit.divergence import DivergenceSettings
-from detectors.kit.fleet import OPERATION, Fault
+from detectors.kit.fleet import OPERATION, Fault, exemplars_of
 from detectors.kit.pricing import share, stepped
 from detectors.kit.sampling import Sample
 
@@ -58,7 +58,7 @@ def loss(  # noqa: PLR0913 - what there is to tell
         wasted_ns=sample.scaled(int(lost.select(spent.sum()).item() or 0)),
         first_ns=int(lost["first_failed_ns"].min()),  # type: ignore[arg-type]
         last_ns=int(lost["last_failed_ns"].max()),  # type: ignore[arg-type]
-        exemplars=[e for found in lost["exemplars"].drop_nulls().to_list() for e in found[:1]],
+        exemplars=exemplars_of(sample, lost),
         details={
             "identity": row["identity"],
             "instances": rows["instance"].n_unique(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from detectors.kit.fleet import GROUP, SUBJECT, joined_on
+from detectors.kit.fleet import GROUP, SUBJECT, joined_on, numbered
 from detectors.kit.statistics import binomial_greater
 
 ROUTED = ("service", "environment", "identity")
@@ -22,17 +22,26 @@ def meetings(requests: pl.DataFrame, instances: pl.DataFrame, min_requests: int)
     meet; first_ns, last_ns.
     """
     shares = _shares(instances)
-    by = [*SUBJECT, "pane", "instance"]
-    asked = requests.group_by(by).agg(
-        pl.col("requests").sum(), pl.col("first_ns").min(), pl.col("last_ns").max()
+    needed = (*SUBJECT, "pane", "instance", "requests", "first_ns", "last_ns")
+    numbers = {"_subject": SUBJECT, "_asked": (*SUBJECT, "pane", "instance")}
+    asked = (
+        numbered(requests.select(needed), numbers)
+        .group_by("_asked")
+        .agg(
+            pl.col("_subject", *SUBJECT, "pane", "instance").first(),
+            pl.col("requests").sum(),
+            pl.col("first_ns").min(),
+            pl.col("last_ns").max(),
+        )
     )
-    first = pl.col("first_ns") == pl.col("first_ns").min().over(SUBJECT)
+    first = pl.col("first_ns") == pl.col("first_ns").min().over("_subject")
     asked = asked.with_columns(first.alias("_first"))
-    home = asked.filter("_first").group_by(*SUBJECT).agg(pl.col("instance").min().alias("home"))
-    asked = joined_on(asked, home, SUBJECT)
+    home = asked.filter("_first").group_by("_subject").agg(pl.col("instance").min().alias("home"))
+    asked = asked.join(home, on="_subject", how="left")
     at_home = pl.when(pl.col("instance") == pl.col("home")).then("requests").otherwise(0)
     opening = pl.col("_first") & (pl.col("instance") == pl.col("home"))
-    minutes = asked.group_by(*SUBJECT, "pane", "home").agg(
+    minutes = asked.group_by("_subject", "pane").agg(
+        pl.col(*SUBJECT, "home").first(),
         pl.col("requests").sum().alias("trials"),
         at_home.sum().alias("met"),
         opening.any().cast(pl.Int64).alias("_opening"),
@@ -43,14 +52,16 @@ def meetings(requests: pl.DataFrame, instances: pl.DataFrame, min_requests: int)
         minutes, shares.rename({"instance": "home"}), [*GROUP, "pane", "home"], "inner"
     ).with_columns(pl.col("trials") - pl.col("_opening"), pl.col("met") - pl.col("_opening"))
     return (
-        minutes.group_by(*SUBJECT, "home")
+        minutes.group_by("_subject")
         .agg(
+            pl.col(*SUBJECT, "home").first(),
             pl.col("trials", "met").sum(),
             (pl.col("share") * pl.col("trials")).sum().alias("expected"),
             pl.col("first_ns").min(),
             pl.col("last_ns").max(),
         )
         .filter(pl.col("trials") >= min_requests - 1)
+        .drop("_subject")
         .sort(*SUBJECT, nulls_last=True)
     )
 
