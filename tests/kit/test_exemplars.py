@@ -8,8 +8,9 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.kit.contract import EXEMPLARS_KEPT, worst
+from detectors.kit.contract import EXEMPLARS_KEPT, fields_of, worst
 from detectors.kit.exemplars import grouped, order_of, with_worst
+from detectors.kit.merge import settle_worst
 
 COLUMN = worst("exemplars", {"n": pl.Int64, "span_ids": pl.List(pl.UInt64)}, "the worst")
 ROWS = st.lists(
@@ -67,3 +68,14 @@ def test_groups_without_one_have_none(rows: list[dict[str, Any]]) -> None:
 
 def test_lists_decide_nothing() -> None:
     assert order_of(COLUMN) == ("score", "trace_hi", "trace_lo", "n")
+
+
+@given(st.lists(ROWS, max_size=5))
+def test_lists_of_any_length_are_settled(groups: list[list[dict[str, Any]]]) -> None:
+    lists = [frame(rows).select(*fields_of(COLUMN)).to_dicts() for rows in groups]
+    whole = pl.DataFrame({"exemplars": lists}, schema={"exemplars": COLUMN.dtype})
+
+    settled = settle_worst(whole, COLUMN)["exemplars"].to_list()
+
+    hand = [by_hand([{**row, "who": 1} for row in rows]).get(1) for rows in groups]
+    assert [found and [e["n"] for e in found] for found in settled] == hand

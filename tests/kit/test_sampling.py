@@ -163,15 +163,22 @@ def test_the_level_goes_with_the_panes_that_needed_it() -> None:
     )
 
 
-def test_subjects_whose_numbers_collide_stay_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("numbers", [1, 16, 1_024])
+def test_subjects_whose_numbers_collide_stay_apart(
+    numbers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Rows are brought together by one number, but what is added up is decided by keys."""
-    rows = TOY.observe(seen([1, 2, 3], panes=1))
-    twice = pl.concat([rows, rows[:2]])
+    rows = seen(list(range(40)), panes=1)
+    twice = pl.concat([rows, rows[:3]])
     expected = merge.regroup(TOY, twice).sort("subject")
-    monkeypatch.setattr(merge, "mix_all", lambda rows, _: np.zeros(rows.height, np.uint64))
+
+    def few(rows: pl.DataFrame, _: object) -> np.ndarray[Any, np.dtype[np.uint64]]:
+        return rows["subject"].to_numpy() % np.uint64(numbers)
+
+    monkeypatch.setattr(merge, "mix_all", few)
 
     assert merge.regroup(TOY, twice).sort("subject").equals(expected)
-    assert sorted(expected["seen"]) == [1, 2, 2]
+    assert sorted(expected["seen"], reverse=True) == [2] * 3 + [1] * 37
 
 
 def test_memory_is_bounded_whatever_is_offered() -> None:
