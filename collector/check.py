@@ -192,8 +192,11 @@ def _report(  # noqa: PLR0913 - what there is to tell
 
 def _overflow(facts: Facts) -> dict[str, int]:
     """Rows beyond the caps, by table; of sampled tables an estimate, the same in any order."""
-    sampled = {t.name for t in tables() if sample_key(t) is not None}
-    lost = {name.removeprefix("overflow:"): n for name, n in facts.counts.items()}
-    found = {t.name: lost.get(t.name, 0) for t in tables() if t.name not in sampled}
-    found |= {name: left_out(facts.table(name)) for name in sampled}
+    found = {}
+    for table in tables():
+        sampled = sample_key(table)
+        if sampled is None:
+            found[table.name] = facts.counts.get(f"overflow:{table.name}", 0)
+        else:
+            found[table.name] = left_out(facts.table(table.name), sampled)
     return {name: rows for name, rows in found.items() if rows}

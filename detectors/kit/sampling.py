@@ -133,12 +133,6 @@ def next_level(frame: pl.DataFrame) -> int:
     return max(int(frame[LEVEL.name].max() or 0) - 1, 0)  # type: ignore[arg-type]
 
 
-def left_out(frame: pl.DataFrame) -> int:
-    """About how many rows the facts would have besides if all subjects were kept."""
-    level = int(frame[LEVEL.name].max() or 0)  # type: ignore[arg-type]
-    return frame.height * ((1 << level) - 1)
-
-
 def cap(frame: pl.DataFrame, sampled: str, max_rows: int) -> tuple[pl.DataFrame, int]:
     """At most `max_rows` rows, those of the lowest level at which they fit, and how many went."""
     if frame.height <= max_rows:
@@ -192,3 +186,12 @@ def sample_of(frame: pl.DataFrame, sampled: str) -> Sample:
     if not level:
         return Sample(frame, 0)
     return Sample(frame.filter(_deepest_level(pl.col(sampled)) >= level), level)
+
+
+def left_out(frame: pl.DataFrame, sampled: str) -> int:
+    """About how many rows the facts would have besides if all subjects were kept.
+
+    Told by the subjects that are complete alone, it does not depend on what was merged when.
+    """
+    sample = sample_of(frame, sampled)
+    return sample.scaled(sample.rows.height) - sample.rows.height

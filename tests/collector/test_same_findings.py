@@ -12,8 +12,11 @@ import grpc
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from collector import check
 from collector.check import check_files
 from collector.report.model import as_data
+from detectors.kit.catalogue import tables
+from detectors.kit.sampling import sample_key
 from support.algebra import DRAWN
 from support.otlp import as_json
 from support.running import Running, as_if_now, running
@@ -126,3 +129,28 @@ def send_at_once(service: Running, sent: list[ExportTraceServiceRequest]) -> Non
 
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(send, range(len(sent))))
+
+
+def test_what_is_beyond_the_caps_of_samples_is_told_alike_in_any_order(
+    recorded: ExportTraceServiceRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was left out before it was observed, or as facts were merged."""
+    sampled = [t for t in tables() if sample_key(t) is not None]
+    for table in sampled:
+        monkeypatch.setattr(type(table), "max_rows", 40)
+    paths = []
+    for number, piece in enumerate(pieces(recorded, 4)):
+        paths.append(tmp_path / f"{number}")
+        paths[-1].write_bytes(piece.SerializeToString())
+
+    reports = []
+    for slab_rows, merge_every, order in ((10**6, 8, 1), (300, 2, 1), (200, 8, -1)):
+        monkeypatch.setattr(check, "SLAB_ROWS", slab_rows)
+        monkeypatch.setattr(check, "_MERGE_EVERY", merge_every)
+        data = as_data(check_files([str(path) for path in paths[::order]]))
+        found = told(data["findings"], data["visibility"])
+        beyond = {t.name: data["summary"]["overflow"].get(t.name, 0) for t in sampled}
+        reports.append((found, beyond))
+
+    assert sum(map(bool, reports[0][1].values())) >= 2
+    assert all(report == reports[0] for report in reports)
