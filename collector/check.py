@@ -137,22 +137,54 @@ def _read(
 
 def _observe(spool: Spool, texts: Texts, tally: _Tally, progress: Progress | None) -> Facts:
     """Facts of all slabs, a slab on every core at a time; the order of merging does not matter."""
-    parts: list[Facts] = []
-    known: dict[str, int] = {}
     cores = os.cpu_count() or 1
     with ThreadPoolExecutor(cores) as pool:
+        merging = _Merging(pool)
         running: deque[Future[Facts]] = deque()
         for slab in spool.slabs(SLAB_ROWS):
             tally.add(slab)
             if progress is not None:
                 progress.observed(tally.spans, spool.rows)
-            running.append(pool.submit(inline, partial(observe, slab, texts.select, known)))
+            work = partial(observe, slab, texts.select, merging.levels)
+            running.append(pool.submit(inline, work))
             if len(running) >= cores:
-                parts.append(running.popleft().result())
-            if len(parts) >= _MERGE_EVERY:
-                parts = [merge_facts(parts)]
-                known = levels(parts[0])
-        return merge_facts([*parts, *(facts.result() for facts in running)])
+                merging.add(running.popleft().result())
+        for facts in running:
+            merging.add(facts.result())
+        return merging.finish()
+
+
+class _Merging:
+    """Facts of slabs, merged by the pool while it observes the next ones.
+
+    levels: at which to observe sampled tables (`engine.levels`), as far as facts are merged.
+    """
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self._pool = pool
+        self._parts: list[Facts] = []
+        self._merged: Future[Facts] | None = None
+        self.levels: dict[str, int] = {}
+
+    def add(self, facts: Facts) -> None:
+        """Takes the facts of a slab."""
+        self._parts.append(facts)
+        if len(self._parts) >= _MERGE_EVERY:
+            self._merge()
+
+    def _merge(self) -> None:
+        parts, self._parts = self._parts, []
+        if self._merged is not None:
+            known = self._merged.result()
+            self.levels = levels(known)
+            parts.append(known)
+        self._merged = self._pool.submit(inline, partial(merge_facts, parts))
+
+    def finish(self) -> Facts:
+        """All of them as one."""
+        self._merge()
+        assert self._merged is not None
+        return self._merged.result()
 
 
 def _report(  # noqa: PLR0913 - what there is to tell

@@ -38,6 +38,10 @@ class Spool(ABC):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Takes the folder away."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 

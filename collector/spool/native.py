@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sized
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import cast
 
 import polars as pl
@@ -22,8 +23,15 @@ class NativeSpool(Spool):
 
     def __init__(self, budget_bytes: int) -> None:
         super().__init__(budget_bytes)
-        self._native = spanlint_native.Spool(COLUMNS, CODED)
+        self._native = _spool()
         self._dealt = [0] * PARTITIONS
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="spanlint-spill")
+        self._writing: Future[list[int]] | None = None
+
+    def close(self) -> None:
+        """Ends the writing, and takes the folder away."""
+        self._writer.shutdown()
+        super().close()
 
     def add(self, spans: Sized) -> None:
         """Takes spans of any traces, in any order."""
@@ -34,7 +42,7 @@ class NativeSpool(Spool):
             self._native.add_columns(*words_of(spans))
         else:
             self._native.add(cast("spanlint_native.Batch", spans))
-        if self._native.bytes > self.budget_bytes:
+        if self._native.bytes > self.budget_bytes // 2:  # as much may be on its way to the disk
             self._spill()
 
     def slabs(self, rows: int) -> Iterator[pl.DataFrame]:
@@ -45,6 +53,7 @@ class NativeSpool(Spool):
             yield from _slabs(window, rows)
             return
         self._spill()
+        self._written()
         for numbers in self._gathered(rows):
             window = _window()
             for number in numbers:
@@ -52,8 +61,17 @@ class NativeSpool(Spool):
             yield from _slabs(window, rows)
 
     def _spill(self) -> None:
-        for number, rows in enumerate(self._native.spill(self.folder)):
-            self._dealt[number] += rows
+        """Has all rows in memory written while more are read."""
+        self._written()
+        full, self._native = self._native, _spool()
+        self._writing = self._writer.submit(full.spill, self.folder)
+
+    def _written(self) -> None:
+        """Waits until what is on its way to the disk is there."""
+        if self._writing is not None:
+            for number, rows in enumerate(self._writing.result()):
+                self._dealt[number] += rows
+            self._writing = None
 
     def _gathered(self, rows: int) -> Iterator[list[int]]:
         """Partitions, as many at a time as a slab has room for: a slab has a fixed cost."""
@@ -69,6 +87,10 @@ class NativeSpool(Spool):
             room -= size
         if numbers:
             yield numbers
+
+
+def _spool() -> spanlint_native.Spool:
+    return spanlint_native.Spool(COLUMNS, CODED)
 
 
 def _window() -> spanlint_native.Window:

@@ -322,9 +322,15 @@ impl Chunk {
     /// Deals the rows of some chunks by what `place` says of each.
     #[must_use]
     pub fn dealt(chunks: &[Self], places: usize, place: impl Fn(&[u64]) -> usize) -> Vec<Self> {
-        let mut dealt: Vec<Self> = (0..places)
-            .map(|_| Self::with_room(0, Vec::new(), Vec::new(), 0))
-            .collect();
+        let mut sizes = vec![(0, 0); places];
+        for chunk in chunks {
+            for row in 0..chunk.len() as u32 {
+                let words = chunk.row(row);
+                let size = &mut sizes[place(words)];
+                (size.0, size.1) = (size.0 + 1, size.1 + words.len());
+            }
+        }
+        let mut dealt: Vec<Self> = sizes.iter().map(|&size| Self::sized(size)).collect();
         for chunk in chunks {
             let groups: Vec<usize> = dealt.iter().map(|d| d.groups.len()).collect();
             for target in &mut dealt {
@@ -336,6 +342,19 @@ impl Chunk {
             }
         }
         dealt
+    }
+
+    /// An empty one with room for so many rows and words.
+    fn sized((rows, words): (usize, usize)) -> Self {
+        let mut offsets = Vec::with_capacity(rows + 1);
+        offsets.push(0);
+        Self {
+            words: Vec::with_capacity(words),
+            offsets,
+            groups: Vec::new(),
+            links: Vec::new(),
+            arrival_ns: 0,
+        }
     }
 
     /// Bytes that it takes.

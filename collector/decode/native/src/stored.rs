@@ -59,14 +59,31 @@ impl Chunk {
     }
 }
 
+/// Words that are turned to bytes at a time.
+const PIECE: usize = 8_192;
+
 fn write_words(file: &mut impl Write, words: impl Iterator<Item = u64>) -> io::Result<()> {
-    let bytes: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
-    file.write_all(&bytes)
+    let mut bytes = [0; PIECE * 8];
+    let mut filled = 0;
+    for word in words {
+        bytes[filled..filled + 8].copy_from_slice(&word.to_le_bytes());
+        filled += 8;
+        if filled == bytes.len() {
+            file.write_all(&bytes)?;
+            filled = 0;
+        }
+    }
+    file.write_all(&bytes[..filled])
 }
 
 fn read_words(file: &mut impl Read, count: usize) -> io::Result<Vec<u64>> {
-    let mut bytes = vec![0; count * 8];
-    file.read_exact(&mut bytes)?;
-    let words = bytes.chunks_exact(8).filter_map(|word| word.first_chunk());
-    Ok(words.map(|word| u64::from_le_bytes(*word)).collect())
+    let mut bytes = [0; PIECE * 8];
+    let mut words = Vec::with_capacity(count);
+    while words.len() < count {
+        let piece = &mut bytes[..PIECE.min(count - words.len()) * 8];
+        file.read_exact(piece)?;
+        let read = piece.chunks_exact(8).filter_map(|word| word.first_chunk());
+        words.extend(read.map(|word| u64::from_le_bytes(*word)));
+    }
+    Ok(words)
 }
