@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
+from collector.before_imports import give_back
 from collector.detect import Detector
 from collector.expose import ratios, telemetry
 from collector.handover import Handover
@@ -107,6 +108,7 @@ class Analysis:
         self._settle()
         if self._pace.due(clock_s, news=detector.has_news):
             detector.observe()  # goes with the spans, not with the facts: paced by nobody
+            give_back()
             began = self._cpu()
             try:
                 self._judge(now_s)

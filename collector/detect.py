@@ -27,7 +27,7 @@ class Detector:
     """Keeps open traces and the facts of the horizon.
 
     Closed traces wait until there are `GATHERED_ROWS` of them or somebody asks: observing has a
-    fixed cost of some 45 ms. on_facts is told the facts of each slab, once.
+    fixed cost of some 20 ms. on_facts is told the facts of each slab, once.
 
     `stage_seconds`, `stage_runs`: wall seconds and runs by stage; `counts`: what facts and
     windows counted since the start, never decreasing; `spans_done`: spans that are not held any

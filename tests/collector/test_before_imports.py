@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from collector.before_imports import prepare
+from collector.before_imports import give_back, prepare
 
 M_ARENA_MAX, M_MMAP, M_TOP_PAD, M_TRIM = -8, -3, -2, -1
 
@@ -55,3 +55,20 @@ def test_another_c_library_is_left_alone(
 
     assert not told
     assert os.environ["GRPC_VERBOSITY"] == "NONE"
+
+
+def test_what_was_freed_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    libc = SimpleNamespace(malloc_trim=asked.append)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: libc)
+
+    give_back()
+
+    assert asked == [0]
+
+
+def test_another_c_library_is_asked_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace())
+
+    give_back()
+    prepare()
