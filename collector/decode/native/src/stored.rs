@@ -60,7 +60,7 @@ impl Chunk {
 }
 
 /// Words that are turned to bytes at a time.
-const PIECE: usize = 8_192;
+const PIECE: usize = 2_048;
 
 fn write_words(file: &mut impl Write, words: impl Iterator<Item = u64>) -> io::Result<()> {
     let mut bytes = [0; PIECE * 8];
