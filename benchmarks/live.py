@@ -133,7 +133,8 @@ def _figures(
         own = turn.server.name.startswith("spanlint")
         bare = turn.server.name.startswith("bare")
         usual = not turn.variant or turn.variant == "gzip"
-        budget = BUDGETS["whole"][path] if own and usual else None
+        whole = BUDGETS["whole, HTTP" if turn.protocol == "http" else "whole"][path]
+        budget = whole if own and usual else None
         budget = BUDGETS["receive"][path] if bare else budget
         values = tuple(spent[turn.name])
         yield Figure("live", turn.name, "µs/span", values, budget)
@@ -146,7 +147,8 @@ def _figures(
         if peer:
             ratios = tuple(a / b for a, b in zip(on, peer, strict=True))
             note = "spanlint forward / rotel forward, in each round"
-            yield Figure("live", f"{via} ratio to rotel", "×", ratios, note=note)
+            budget = BUDGETS["ratio to rotel"][path]
+            yield Figure("live", f"{via} ratio to rotel", "×", ratios, budget, note)
 
 
 def _turns(stack: ExitStack, folder: Path, tell: Callable[[str], None]) -> list[Turn]:

@@ -23,6 +23,8 @@ from support.running import Running, as_if_now, running
 from support.sketch import read_cases, request
 
 PIECES = 100
+CAP = 100
+"""Rows of sampled tables: more than there are of reads that every sample keeps."""
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 
@@ -137,7 +139,7 @@ def test_what_is_beyond_the_caps_of_samples_is_told_alike_in_any_order(
     """Whatever was left out before it was observed, or as facts were merged."""
     sampled = [t for t in tables() if sample_key(t) is not None]
     for table in sampled:
-        monkeypatch.setattr(type(table), "max_rows", 40)
+        monkeypatch.setattr(type(table), "max_rows", CAP)
     paths = []
     for number, piece in enumerate(pieces(recorded, 4)):
         paths.append(tmp_path / f"{number}")
