@@ -147,8 +147,8 @@ def _figures(
         if peer:
             ratios = tuple(a / b for a, b in zip(on, peer, strict=True))
             note = "spanlint forward / rotel forward, in each round"
-            budget = BUDGETS["ratio to rotel"][path]
-            yield Figure("live", f"{via} ratio to rotel", "×", ratios, budget, note)
+            most = BUDGETS["ratio to rotel"].get(path)
+            yield Figure("live", f"{via} ratio to rotel", "×", ratios, most, note)
 
 
 def _turns(stack: ExitStack, folder: Path, tell: Callable[[str], None]) -> list[Turn]:

@@ -172,19 +172,18 @@ class _Merging:
         if len(self._parts) >= _MERGE_EVERY:
             self._merge()
 
-    def _merge(self) -> None:
+    def _merge(self) -> Future[Facts]:
         parts, self._parts = self._parts, []
         if self._merged is not None:
             known = self._merged.result()
             self.levels = levels(known)
             parts.append(known)
         self._merged = self._pool.submit(inline, partial(merge_facts, parts))
+        return self._merged
 
     def finish(self) -> Facts:
         """All of them as one."""
-        self._merge()
-        assert self._merged is not None
-        return self._merged.result()
+        return self._merge().result()
 
 
 def _report(  # noqa: PLR0913 - what there is to tell

@@ -15,14 +15,12 @@ from collector.decode.model import DecodeOptions, Decoder
 from collector.decode.otlpjson import JsonDecoder
 from collector.decode.protobuf import ProtobufDecoder
 from detectors.kit.knobs import SettingsError
+from detectors.kit.native import INTERFACE
 from detectors.kit.texts import Texts
 
 log = logging.getLogger(__name__)
 
 NATIVE, REFERENCE = "native", "reference"
-INTERFACE = 4
-"""What both sides have to speak; `native/src/lib.rs` has the other half."""
-
 Maker = Callable[[Texts, DecodeOptions | None], Decoder]
 
 

@@ -104,19 +104,3 @@ class Window(ABC):
         """
         now = int(now_s * _NS)
         return min(max(self.last_end_ns, now - int(self.limits.quiet_s * _NS)), now)
-
-    def close_due(self, now_s: float) -> list[pl.DataFrame]:
-        """Whole traces that are closed by now, in frames of `SLAB_ROWS` where possible."""
-        self.advance(now_s)
-        return self._taken()
-
-    def close_all(self, now_s: float | None = None) -> list[pl.DataFrame]:
-        """Everything that is left, as whole traces."""
-        self.finish(now_s)
-        return self._taken()
-
-    def _taken(self) -> list[pl.DataFrame]:
-        frames = []
-        while self.closed_rows:
-            frames.append(self.take(SLAB_ROWS))
-        return frames

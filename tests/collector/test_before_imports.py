@@ -68,7 +68,18 @@ def test_what_was_freed_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_another_c_library_is_asked_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace())
+    looked_for: list[str] = []
+
+    class Other:
+        def __getattr__(self, name: str) -> None:
+            looked_for.append(name)
+            raise AttributeError(name)
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: Other())
+    monkeypatch.setattr(os, "environ", {})
 
     give_back()
     prepare()
+
+    assert looked_for == ["malloc_trim", "mallopt"]
+    assert os.environ["POLARS_MAX_THREADS"] == "1"

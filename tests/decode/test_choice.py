@@ -8,9 +8,10 @@ from types import ModuleType
 
 import pytest
 
-from collector.decode.choice import INTERFACE, make_decoder
+from collector.decode.choice import make_decoder
 from collector.decode.model import DecodeOptions
 from detectors.kit.knobs import SettingsError
+from detectors.kit.native import INTERFACE
 from detectors.kit.texts import Texts
 
 

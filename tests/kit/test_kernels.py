@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from collector.decode import choice
 from collector.decode.files import read_files
 from detectors.kit import native
 from detectors.kit.answers import tell_work
@@ -205,10 +204,6 @@ def test_an_extension_that_does_not_fit_is_announced(
 
     assert native.kernels.__wrapped__() is None
     assert "using numpy" in caplog.text
-
-
-def test_decoding_and_kernels_speak_one_interface() -> None:
-    assert native.INTERFACE == choice.INTERFACE
 
 
 def test_several_chunks_are_read_as_one() -> None:
