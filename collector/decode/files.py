@@ -24,7 +24,7 @@ from isal import igzip, isal_zlib
 from collector.decode.choice import make_decoder, make_json_decoder
 from collector.decode.errors import BrokenFile, MalformedInput
 from collector.decode.model import Decoded, Packed
-from detectors.kit.columns import SPAN_SCHEMA
+from detectors.kit.columns import empty_spans
 
 if TYPE_CHECKING:
     from collector.decode.model import Counts, DecodeOptions, Decoder
@@ -89,7 +89,7 @@ def read_files(
     """The spans of all files in frames, some thousand at a time; else as `read_packed`."""
     for packed in read_packed(paths, texts, options, progress):
         frames = [pl.DataFrame(cast("pl.DataFrame", spans)) for spans in packed.spans]
-        whole = pl.concat(frames) if frames else pl.DataFrame(schema=SPAN_SCHEMA)
+        whole = pl.concat(frames) if frames else empty_spans()
         yield Decoded(whole, packed.rejected, packed.repaired)
 
 

@@ -15,7 +15,7 @@ from collector.decode.attributes import RESOURCE_NAMES, Wanted, actor_names, fir
 from collector.decode.classify import Classifier
 from collector.decode.model import Counts, DecodeOptions, Part
 from collector.decode.telling import MAX_NS, tell
-from detectors.kit.columns import KINDS, SPAN_SCHEMA, STATUSES, UNKNOWN_SERVICE
+from detectors.kit.columns import KINDS, SPAN_SCHEMA, STATUSES, UNKNOWN_SERVICE, empty_spans
 from detectors.kit.texts import Texts
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class SpanRows:
             _series(name, dtype, values)
             for (name, dtype), values in zip(SPAN_SCHEMA.items(), columns, strict=False)
         ]
-        return pl.DataFrame(series) if rows else pl.DataFrame(schema=SPAN_SCHEMA)
+        return pl.DataFrame(series) if rows else empty_spans()
 
 
 def _instance(resource: Mapping[str, Any]) -> str | None:

@@ -19,7 +19,7 @@ import spanlint_native  # type: ignore[import-not-found, unused-ignore]  # may n
 from collector.decode.bridge import COLUMNS
 from collector.decode.classify import CODED
 from collector.window.model import Limits, Window
-from detectors.kit.columns import SPAN_SCHEMA
+from detectors.kit.columns import SPAN_SCHEMA, empty_spans
 from detectors.kit.forest import Ids
 
 _NULL = 2**64 - 1
@@ -56,7 +56,7 @@ class NativeWindow(Window):
     def take(self, rows: int) -> pl.DataFrame:
         """Closed traces of at most so many spans, in canonical order."""
         taken = self._native.take(rows)
-        return pl.DataFrame(schema=SPAN_SCHEMA) if taken is None else pl.DataFrame(taken)
+        return empty_spans() if taken is None else pl.DataFrame(taken)
 
     @property
     def rows(self) -> int:

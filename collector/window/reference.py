@@ -19,7 +19,7 @@ from collector.window.model import Limits, Window
 from collector.window.remembered import Remembered
 from collector.window.slabs import Chunk, Slab, cut, join, within
 from detectors.kit import forest
-from detectors.kit.columns import SPAN_SCHEMA
+from detectors.kit.columns import empty_spans
 from detectors.kit.forest import Ids, Mask
 
 _ARRIVAL = "_arrival"
@@ -103,7 +103,7 @@ class ReferenceWindow(Window):
             taken.append(frame)
             room -= frame.height
         del self._ready[: len(taken)]
-        return pl.concat(taken, rechunk=True) if taken else pl.DataFrame(schema=SPAN_SCHEMA)
+        return pl.concat(taken, rechunk=True) if taken else empty_spans()
 
     def _settle(self) -> None:
         """Index what was added since: many small frames become one per second of arrival."""

@@ -9,8 +9,6 @@ from detectors.kit.shapes.lists import Folded
 from detectors.kit.shapes.predicate import Filter
 from detectors.kit.traits import Trait
 
-_WORKS = Trait.READ | Trait.WRITE
-
 
 def read_traits(
     walk: Walk,
