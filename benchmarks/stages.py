@@ -19,7 +19,7 @@ from benchmarks.flow import SPANS_A_JUDGEMENT, Material, Stage
 from collector.decode.choice import NATIVE
 from collector.inline import inline
 from detectors.kit.catalogue import rules, tables
-from detectors.kit.engine import judge, merge_facts
+from detectors.kit.engine import judge, merge_facts, rows_of
 from detectors.kit.shapes.sql import shape_statement
 
 _TEXT_OF_STATEMENTS = ("db.statement", "db.query.text")
@@ -119,8 +119,7 @@ def _tables(material: Material, times: int) -> Iterator[Figure]:
 
     def collect(chosen: list[Any]) -> None:
         for spans in assembled:
-            for table in chosen:
-                table.observe(spans)
+            flow.each(len, rows_of(chosen, spans, {}))
 
     whole = repeated(times, material.spans, partial(inline, lambda: collect(list(found))))
     yield Figure("stages", "  all queries", "µs/span", whole, note="without merging")

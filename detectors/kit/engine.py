@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import (
+    Callable,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, cast
@@ -16,7 +24,7 @@ from typing import Any, cast
 import polars as pl
 
 from detectors.kit import merge as merging
-from detectors.kit import sampling
+from detectors.kit import native, sampling
 from detectors.kit.alike import distinct
 from detectors.kit.answers import tell_work
 from detectors.kit.aside import look_aside
@@ -30,6 +38,7 @@ from detectors.kit.contract import (
     LastingTable,
     Rule,
     SampledTable,
+    ShowingTable,
     Visibility,
     fields_of,
 )
@@ -102,8 +111,8 @@ def observe(
     tally = Counter(counts)
     tally["spans"] += height
     tally["traces"] += assembled["trace"].n_unique()
-    for table in tables():
-        merged = merging.regroup(table, _rows(table, assembled, levels or {}))
+    for table, rows in rows_of(tables(), assembled, levels or {}):
+        merged = merging.regroup(table, rows)
         kept, lost = merging.cap(table, merged, table.max_rows)
         frames[table.name] = kept
         if lost:
@@ -115,10 +124,20 @@ def observe(
     return Facts(frames, texts, dict(tally))
 
 
-def _rows(table: FactsTable, spans: pl.DataFrame, levels: Mapping[str, int]) -> pl.DataFrame:
-    if sampling.sample_key(table) is None:
-        return table.observe(spans)
-    return cast("SampledTable", table).observe(spans, levels.get(table.name, 0))
+def rows_of(
+    chosen: Iterable[FactsTable], spans: pl.DataFrame, levels: Mapping[str, int]
+) -> Iterator[tuple[FactsTable, pl.DataFrame]]:
+    """What each table observes of whole traces with all columns, natively where that can be."""
+    at = {table: levels.get(table.name, 0) for table in chosen}
+    made = native.facts_of(spans, {table.name: level for table, level in at.items()})
+    for table, level in at.items():
+        groups = made.pop(table.name, None)
+        if groups is not None:
+            yield table, table.shown(groups, spans) if isinstance(table, ShowingTable) else groups
+        elif sampling.sample_key(table) is None:
+            yield table, table.observe(spans)
+        else:
+            yield table, cast("SampledTable", table).observe(spans, level)
 
 
 def levels(facts: Facts) -> dict[str, int]:

@@ -8,7 +8,7 @@ in canonical order, and for columns with nulls that no decoder writes. Both give
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -23,7 +23,7 @@ from detectors.kit.traits import Trait
 
 log = logging.getLogger(__name__)
 
-INTERFACE = 4
+INTERFACE = 5
 """What both sides have to speak; `collector/decode/native/src/lib.rs` has the other half."""
 
 _FOREST = ("trace_hi", "trace_lo", "span_id", "parent_span_id", "start_ns", "duration_ns")
@@ -128,3 +128,23 @@ def suspects(kernel: str, laid: Laid, alive: Mask) -> Rows | None:
     bench = (laid.parent, laid.parent_id, laid.named.view(np.uint8), alive.view(np.uint8))
     rows = getattr(native, kernel)(laid.columns, bench)
     return None if rows is None else np.frombuffer(rows, np.int64)
+
+
+@cache
+def _observed() -> Sequence[str]:
+    import spanlint_native
+
+    return tuple(spanlint_native.Kernels.observed())
+
+
+def facts_of(spans: pl.DataFrame, levels: Mapping[str, int]) -> dict[str, pl.DataFrame]:
+    """Whole traces with all columns -> groups of those of the tables that are made natively.
+
+    levels: by table, at which to observe a sampled one; 0 for others. A group is what `observe`
+    makes of it, before exemplars are drawn (`contract.ShowingTable`).
+    """
+    native = kernels()
+    if native is None:
+        return {}
+    made = native.observe(columns_of(spans, _observed()), dict(levels))
+    return {name: pl.DataFrame(batch) for name, batch in made}

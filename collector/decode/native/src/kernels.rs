@@ -1,5 +1,7 @@
 //! The door between Python and what is done to whole traces: columns in, columns out.
 
+use std::collections::HashMap;
+
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -8,6 +10,9 @@ use pyo3::types::{PyBytes, PyCapsule};
 use crate::arrow::{Array, ArrowArrayStream};
 use crate::aside::aside;
 use crate::constants::{Constants, Source};
+use crate::facts::patterns::Patterns;
+use crate::facts::spans::Spans;
+use crate::facts::{Seen, OBSERVERS};
 use crate::forest::{cycle_cuts, Ids, Parents};
 use crate::python::{Held, PyBatch};
 use crate::reading::Table;
@@ -128,6 +133,39 @@ impl PyKernels {
     /// The columns `ASIDE`.
     fn aside(&self, py: Python<'_>, columns: &PyColumns) -> Option<PyBatch> {
         self.columns(py, columns, aside)
+    }
+
+    /// The columns that facts tables read.
+    #[staticmethod]
+    fn observed() -> Vec<&'static str> {
+        Spans::names()
+    }
+
+    /// Facts of the tables that are observed here, of those named, each of a sample of the level
+    /// told; none for columns that are not as a decoder writes them.
+    fn observe(
+        &self,
+        py: Python<'_>,
+        columns: &PyColumns,
+        levels: HashMap<String, u32>,
+    ) -> Vec<(&'static str, PyBatch)> {
+        let found = py.detach(|| {
+            let spans = Spans::of(&columns.table)?;
+            let seen = Seen {
+                patterns: &Patterns::of(&spans),
+                spans: &spans,
+                constants: &self.constants,
+            };
+            let made = OBSERVERS.iter().filter_map(|(name, observe)| {
+                let level = levels.get(*name)?;
+                Some((*name, observe(&seen, *level)))
+            });
+            Some(made.collect::<Vec<_>>())
+        });
+        let found = found.unwrap_or_default().into_iter();
+        found
+            .map(|(name, facts)| (name, PyBatch::of(Held::Columns(facts))))
+            .collect()
     }
 }
 

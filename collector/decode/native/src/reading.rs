@@ -60,6 +60,16 @@ impl Packed<'_> {
         let place = self.offset + row;
         self.bytes[place / 8] >> (place % 8) & 1 == 1
     }
+
+    /// Those from a row on, as many as there are up to 64, the first as the lowest bit.
+    #[inline]
+    fn word(&self, row: usize) -> u64 {
+        let (first, shift) = ((self.offset + row) / 8, (self.offset + row) % 8);
+        let mut bytes = [0; 16];
+        let found = &self.bytes[first..self.bytes.len().min(first + 9)];
+        bytes[..found.len()].copy_from_slice(found);
+        (u128::from_le_bytes(bytes) >> shift) as u64
+    }
 }
 
 /// The numbers of a column, and where it has one.
@@ -118,6 +128,14 @@ impl<'a, T: Number> Column<'a, T> {
         self.valid.is_none().then_some(self.values)
     }
 
+    /// Up to 64 numbers from a row on, and for each whether it is none of a null, as a bit.
+    #[inline]
+    #[must_use]
+    pub fn words(&self, row: usize, len: usize) -> (&'a [T], u64) {
+        let valid = self.valid.map_or(u64::MAX, |valid| valid.word(row));
+        (&self.values[row..row + len], valid)
+    }
+
     /// Whether any is null.
     #[must_use]
     pub fn nullable(&self) -> bool {
@@ -139,6 +157,13 @@ impl Flags<'_> {
     pub fn known(&self, row: usize) -> Option<bool> {
         let known = self.valid.is_none_or(|valid| valid.get(row));
         known.then(|| self.bits.get(row))
+    }
+
+    /// Whether a row has the value true.
+    #[inline]
+    #[must_use]
+    pub fn is(&self, row: usize) -> bool {
+        self.known(row).unwrap_or_default()
     }
 }
 

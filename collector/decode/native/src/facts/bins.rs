@@ -1,0 +1,106 @@
+//! Numbers as bins, as `detectors/kit/bins.py` defines them, to the last bit.
+
+use std::sync::LazyLock;
+
+const NS: i64 = 1_000_000_000;
+
+/// The start of the pane that a time is in.
+#[inline]
+#[must_use]
+pub fn pane(start_ns: i64, seconds: i64) -> i64 {
+    let width = seconds * NS;
+    start_ns.div_euclid(width).wrapping_mul(width)
+}
+
+/// Bins of so many to the octave, by the whole numbers at which they begin.
+///
+/// Where one begins is told by the formula itself, whose logarithms are not exact.
+struct Octaves {
+    parts: i64,
+    begins: Vec<i64>,
+}
+
+impl Octaves {
+    fn of(parts: i64) -> Self {
+        let bin = |number: i64| ((number as f64).log(2.0) * parts as f64).floor() as i64;
+        let begins = (0..63 * parts).map(|index| {
+            // The bins before a number are all smaller ones: a bisection finds where one begins.
+            let (mut low, mut high) = (1i64, i64::MAX);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if bin(middle) >= index {
+                    high = middle;
+                } else {
+                    low = middle + 1;
+                }
+            }
+            low
+        });
+        let begins = begins.collect();
+        Self { parts, begins }
+    }
+
+    /// The bin of a number from 1 on.
+    #[inline]
+    fn bin(&self, number: i64) -> i64 {
+        let octave = i64::from(number.ilog2());
+        // From the octave's first bin, or the one before: a logarithm may be a bit too small.
+        let first = (octave * self.parts - 1).max(0) as usize;
+        let last = ((octave + 1) * self.parts).min(self.begins.len() as i64) as usize;
+        let reached = self.begins[first..last]
+            .iter()
+            .take_while(|begin| **begin <= number);
+        (first + reached.count()) as i64 - 1
+    }
+}
+
+static HALVES: LazyLock<Octaves> = LazyLock::new(|| Octaves::of(2));
+
+/// The bin of a duration: half octaves above 1 µs.
+#[inline]
+#[must_use]
+pub fn duration_bin(duration_ns: i64) -> i64 {
+    HALVES.bin(duration_ns.div_euclid(1_000).max(1))
+}
+
+/// The bin of a duration: sixteenth octaves above 1 µs.
+#[inline]
+#[must_use]
+pub fn fine_bin(duration_ns: i64) -> i64 {
+    let micros = duration_ns.div_euclid(1_000).max(1);
+    ((micros as f64).log(2.0) * 16.0).floor() as i64
+}
+
+/// Thousandths of ln(ms + 1).
+#[inline]
+#[must_use]
+pub fn fixed_log(duration_ns: i64) -> i64 {
+    let millis = duration_ns as f64 / 1e6;
+    // Adding what has no bits left for a fraction rounds to the even one of halves, without a call.
+    let whole = 3.0 * (1u64 << 51) as f64;
+    ((millis.ln_1p() * 1_000.0 + whole) - whole) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bin_is_what_the_formula_says() {
+        let numbers = (0..63).flat_map(|octave| {
+            let begin = 1i64 << octave;
+            [
+                begin - 1,
+                begin,
+                begin + 1,
+                begin + begin / 3,
+                begin + begin / 2,
+            ]
+        });
+        for micros in numbers.filter(|number| *number > 0 && *number < i64::MAX / 1_000) {
+            let told = ((micros as f64).log(2.0) * 2.0).floor() as i64;
+            assert_eq!(duration_bin(micros * 1_000), told, "{micros}");
+        }
+        assert_eq!((duration_bin(-5), duration_bin(999)), (0, 0));
+    }
+}

@@ -1,0 +1,241 @@
+//! Rows brought together by their keys: what `group_by` and `agg` do in `detectors/facts`.
+
+use std::cmp::Ordering;
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+
+use super::patterns::{folded, Patterns};
+use crate::arrow::{Array, Values};
+use crate::columns::Bits;
+use crate::constants::Constants;
+
+/// What a column of a key holds.
+pub enum Kind {
+    /// codes of texts, ids, bits
+    Code,
+    /// signed numbers: times, bins
+    Number,
+    /// truth values
+    Truth,
+    /// names of a list, by number
+    Name(fn(&Constants) -> &[String]),
+}
+
+/// What becomes of a measure when rows meet.
+#[derive(Clone, Copy)]
+pub enum Merge {
+    /// added up
+    Sum,
+    /// the smallest stays; `NO_LEAST` for none
+    Least,
+    /// the largest stays; `NO_MOST` for none
+    Most,
+}
+
+/// Of a row without a time: any other is smaller.
+pub const NO_LEAST: i64 = i64::MAX;
+/// Of a row without a time: any other is larger.
+pub const NO_MOST: i64 = i64::MIN;
+
+/// The columns of a table but its exemplars: P keys that are the same for all rows of a pattern, R
+/// that are a row's own, M measures.
+pub struct Layout<const P: usize, const R: usize, const M: usize> {
+    /// of patterns
+    pub shared: [(&'static str, Kind); P],
+    /// of rows
+    pub own: [(&'static str, Kind); R],
+    /// what is measured
+    pub measures: [(&'static str, Merge); M],
+}
+
+/// A value of a key, none for null.
+pub type Cell = Option<u64>;
+
+/// How many of the worst rows of a group are kept: `EXEMPLARS_KEPT` of `detectors/kit/contract.py`.
+const KEPT: usize = 3;
+const UNWANTED: u32 = u32::MAX;
+
+/// Groups in the order in which their keys came first.
+///
+/// Numbers of keys are hashed with a seed of the process, so that nobody can make them collide.
+pub struct Groups<'a, const P: usize, const R: usize, const M: usize> {
+    layout: &'static Layout<P, R, M>,
+    patterns: &'a Patterns,
+    /// what patterns have in common for this table: which of `shared`
+    kinds: Vec<u32>,
+    shared: Vec<[Cell; P]>,
+    seed: u64,
+    places: HashTable<u32>,
+    own: Vec<(u32, [Cell; R])>,
+    measures: Vec<[i64; M]>,
+    worst: Vec<Vec<u32>>,
+}
+
+impl<'a, const P: usize, const R: usize, const M: usize> Groups<'a, P, R, M> {
+    /// None yet. `key` tells the shared keys of a row, none for one that the table does not want; it
+    /// is asked of the first row of each pattern.
+    pub fn new(
+        layout: &'static Layout<P, R, M>,
+        patterns: &'a Patterns,
+        key: impl Fn(usize) -> Option<[Cell; P]>,
+    ) -> Self {
+        let mut shared = vec![];
+        let mut known: HashMap<[Cell; P], u32> = HashMap::new();
+        let mut kind_of = |row: &u32| {
+            let Some(key) = key(*row as usize) else {
+                return UNWANTED;
+            };
+            *known.entry(key).or_insert_with(|| {
+                shared.push(key);
+                shared.len() as u32 - 1
+            })
+        };
+        let kinds = patterns.first.iter().map(&mut kind_of).collect();
+        Self {
+            layout,
+            patterns,
+            kinds,
+            shared,
+            seed: DefaultHashBuilder::default().hash_one(0),
+            places: HashTable::new(),
+            own: vec![],
+            measures: vec![],
+            worst: vec![],
+        }
+    }
+
+    /// Rows that the table wants.
+    pub fn wanted(&self) -> impl Iterator<Item = usize> + use<'a, P, R, M> {
+        let (patterns, kinds) = (self.patterns, self.kinds.clone());
+        let wanted = move |row: &usize| kinds[patterns.of[*row] as usize] != UNWANTED;
+        (0..patterns.of.len()).filter(wanted)
+    }
+
+    /// Adds a row that is wanted to the group of its keys. Returns which group that is.
+    #[inline]
+    pub fn add(&mut self, row: usize, own: [Cell; R], measures: [i64; M]) -> usize {
+        let key = (self.kinds[self.patterns.of[row] as usize], own);
+        let number = hashed(self.seed, &key);
+        let keys = &self.own;
+        let place = self
+            .places
+            .find(number, |place| keys[*place as usize] == key);
+        let Some(place) = place.map(|place| *place as usize) else {
+            return self.begin(number, key, measures);
+        };
+        let merges = self.layout.measures.iter().map(|(_, merge)| merge);
+        for ((all, one), merge) in self.measures[place].iter_mut().zip(measures).zip(merges) {
+            *all = match merge {
+                Merge::Sum => all.wrapping_add(one),
+                Merge::Least => one.min(*all),
+                Merge::Most => one.max(*all),
+            };
+        }
+        place
+    }
+
+    fn begin(&mut self, number: u64, key: (u32, [Cell; R]), measures: [i64; M]) -> usize {
+        let place = self.own.len();
+        self.own.push(key);
+        self.measures.push(measures);
+        let (keys, seed) = (&self.own, self.seed);
+        let again = |place: &u32| hashed(seed, &keys[*place as usize]);
+        self.places.insert_unique(number, place as u32, again);
+        place
+    }
+
+    /// Shows a row of a group; the `KEPT` that come first by `order` stay.
+    #[inline]
+    pub fn show(&mut self, group: usize, row: u32, order: impl Fn(u32, u32) -> Ordering) {
+        if self.worst.len() <= group {
+            self.worst.resize(group + 1, vec![]);
+        }
+        let worst = &mut self.worst[group];
+        if worst.len() == KEPT && order(row, worst[KEPT - 1]) != Ordering::Less {
+            return;
+        }
+        let place = worst.partition_point(|other| order(*other, row) == Ordering::Less);
+        worst.insert(place, row);
+        worst.truncate(KEPT);
+    }
+
+    /// A column for each key and measure.
+    #[must_use]
+    pub fn columns(&self, constants: &Constants) -> Vec<Array> {
+        let mut columns = vec![];
+        for (place, (name, kind)) in self.layout.shared.iter().enumerate() {
+            let cell = |(shared, _): &(u32, [Cell; R])| self.shared[*shared as usize][place];
+            columns.push(self.key(name, kind, cell, constants));
+        }
+        for (place, (name, kind)) in self.layout.own.iter().enumerate() {
+            columns.push(self.key(name, kind, |(_, own)| own[place], constants));
+        }
+        let measures = self.layout.measures.iter().enumerate();
+        columns.extend(measures.map(|(place, (name, merge))| self.measure(place, name, *merge)));
+        columns
+    }
+
+    /// The groups as a frame.
+    #[must_use]
+    pub fn facts(&self, constants: &Constants) -> Array {
+        Array::of_columns(self.own.len(), self.columns(constants))
+    }
+
+    /// The groups with `_row`, a list of the rows that were shown of each, the worst first.
+    #[must_use]
+    pub fn with_shown(&self, constants: &Constants) -> Array {
+        let mut offsets = vec![0];
+        let mut rows = vec![];
+        for group in 0..self.own.len() {
+            let worst = self.worst.get(group).into_iter().flatten();
+            rows.extend(worst.map(|row| u64::from(*row)));
+            offsets.push(rows.len() as i64);
+        }
+        let mut columns = self.columns(constants);
+        columns.push(Array::new("_row", Values::Lists(offsets, rows), None));
+        Array::of_columns(self.own.len(), columns)
+    }
+
+    fn key(
+        &self,
+        name: &str,
+        kind: &Kind,
+        cell: impl Fn(&(u32, [Cell; R])) -> Cell,
+        constants: &Constants,
+    ) -> Array {
+        let cells: Vec<Cell> = self.own.iter().map(cell).collect();
+        let valid = Bits::of_rows(cells.len(), |row| cells[row].is_some());
+        let values = cells.iter().map(|cell| cell.unwrap_or_default());
+        let values = match kind {
+            Kind::Code => Values::U64(values.collect()),
+            Kind::Number => Values::I64(values.map(|value| value as i64).collect()),
+            Kind::Truth => Values::Bits(values.map(|value| value != 0).collect()),
+            Kind::Name(list) => {
+                let numbers = values.map(|value| value as u8).collect();
+                return Array::of_names(name, numbers, Some(valid), list(constants));
+            }
+        };
+        Array::new(name, values, Some(valid))
+    }
+
+    fn measure(&self, place: usize, name: &str, merge: Merge) -> Array {
+        let none = match merge {
+            Merge::Sum => None,
+            Merge::Least => Some(NO_LEAST),
+            Merge::Most => Some(NO_MOST),
+        };
+        let values: Vec<i64> = self.measures.iter().map(|all| all[place]).collect();
+        let valid = Bits::of_rows(values.len(), |row| Some(values[row]) != none);
+        Array::new(name, Values::I64(values), Some(valid))
+    }
+}
+
+/// The number of a key.
+#[inline]
+fn hashed<const R: usize>(seed: u64, (kind, own): &(u32, [Cell; R])) -> u64 {
+    let begin = folded(seed, u64::from(*kind));
+    own.iter().fold(begin, |number, cell| {
+        folded(number, cell.map_or(u64::MAX, |value| value.wrapping_shl(1)))
+    })
+}

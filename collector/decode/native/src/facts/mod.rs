@@ -1,0 +1,59 @@
+//! Facts tables, one pass over the spans each: what `observe` of `detectors/facts/*.py` defines.
+//!
+//! A table is a file here as it is there. Each makes `groups` of the columns in `spans`, by what
+//! `patterns` have in common and by what is a row's own, like `bins`; what an exemplar shows is looked up by Python, for the few rows that are shown.
+
+pub mod bins;
+pub mod edges;
+pub mod groups;
+pub mod patterns;
+pub mod spans;
+
+use crate::arrow::Array;
+use crate::constants::Constants;
+use groups::Cell;
+use patterns::Patterns;
+use spans::Spans;
+
+/// What a table is observed of.
+pub struct Seen<'a> {
+    /// repaired spans of whole traces
+    pub spans: &'a Spans<'a>,
+    /// theirs
+    pub patterns: &'a Patterns,
+    /// names, bits and codes
+    pub constants: &'a Constants,
+}
+
+/// The facts of a table; a sampled one leaves out what is not in the sample of a level.
+pub type Observer = fn(&Seen<'_>, u32) -> Array;
+
+/// All tables that are observed here.
+pub const OBSERVERS: &[(&str, Observer)] = &[("edges", |seen, _| edges::edges(seen))];
+
+/// A value of a key that is never null.
+#[inline]
+#[allow(clippy::unnecessary_wraps)] // it stands among those that may be
+fn cell(value: impl Value) -> Cell {
+    Some(value.bits())
+}
+
+/// What a key can hold.
+trait Value {
+    /// As 64 bits.
+    fn bits(self) -> u64;
+}
+
+macro_rules! values {
+    ($($kind:ty)*) => {
+        $(impl Value for $kind {
+            #[inline]
+            #[allow(clippy::cast_lossless)] // one of them is signed
+            fn bits(self) -> u64 {
+                self as u64
+            }
+        })*
+    };
+}
+
+values!(bool u8 u32 u64 i64);

@@ -1,0 +1,144 @@
+//! The columns that facts tables read, of repaired spans in canonical order.
+
+use crate::reading::{Column, Flags, Table};
+
+macro_rules! spans {
+    (whole { $($whole:ident: $number:ty),* $(,)? }
+     numbers { $($column:ident: $held:ty),* $(,)? }
+     flags { $($flag:ident),* $(,)? }) => {
+        /// Columns by name; their meaning is that of `detectors/kit/columns.py`, `answers.py` and
+        /// `aside.py`.
+        #[allow(missing_docs)] // likewise
+        pub struct Spans<'a> {
+            /// how many there are
+            pub rows: usize,
+            $(pub $whole: &'a [$number],)*
+            $(pub $column: Column<'a, $held>,)*
+            $(pub $flag: Flags<'a>,)*
+        }
+
+        impl<'a> Spans<'a> {
+            /// All of them; none where a column is missing or has nulls that no decoder writes.
+            #[must_use]
+            pub fn of(table: &'a Table) -> Option<Self> {
+                Some(Self {
+                    rows: table.len(),
+                    $($whole: table.numbers(stringify!($whole))?.whole()?,)*
+                    $($column: table.numbers(stringify!($column))?,)*
+                    $($flag: table.flags(stringify!($flag))?,)*
+                })
+            }
+
+            /// The names of the columns.
+            #[must_use]
+            pub fn names() -> Vec<&'static str> {
+                vec![
+                    $(stringify!($whole),)*
+                    $(stringify!($column),)*
+                    $(stringify!($flag),)*
+                ]
+            }
+        }
+    };
+}
+
+spans! {
+    whole {
+        trace_hi: u64,
+        trace_lo: u64,
+        span_id: u64,
+        start_ns: i64,
+        duration_ns: i64,
+        entry_start_ns: i64,
+        entry_duration_ns: i64,
+        trace: u32,
+        entry: u32,
+        parent_row: i32,
+        kind: u8,
+        status: u8,
+        category: u8,
+        entry_kind: u8,
+        traits: u32,
+        repeat: i32,
+    }
+    numbers {
+        service: u64,
+        environment: u64,
+        version: u64,
+        instance: u64,
+        entry_label: u64,
+        entry_span: u64,
+        label: u64,
+        system: u64,
+        namespace: u64,
+        operation: u64,
+        target: u64,
+        predicate: u64,
+        shape: u64,
+        values: u64,
+        key: u64,
+        peer: u64,
+        route: u64,
+        callee: u64,
+        callee_label: u64,
+        error_type: u64,
+        actor: u64,
+        entity: u64,
+        http_status: i32,
+        rpc_status: i32,
+        servers: u32,
+        server_ns: i64,
+        work: u8,
+    }
+    flags { is_entry, outgoing, failed }
+}
+
+impl<'a> Spans<'a> {
+    /// The texts that tell patterns apart.
+    #[must_use]
+    pub fn named(&self) -> [&Column<'a, u64>; 17] {
+        [
+            &self.service,
+            &self.environment,
+            &self.version,
+            &self.instance,
+            &self.entry_label,
+            &self.label,
+            &self.system,
+            &self.namespace,
+            &self.operation,
+            &self.target,
+            &self.predicate,
+            &self.shape,
+            &self.peer,
+            &self.callee,
+            &self.callee_label,
+            &self.error_type,
+            &self.route,
+        ]
+    }
+
+    /// When a span ends.
+    #[inline]
+    #[must_use]
+    pub fn end_ns(&self, row: usize) -> i64 {
+        self.start_ns[row].wrapping_add(self.duration_ns[row])
+    }
+
+    /// Whether the protocol says that the other side cannot serve: `work.unavailable`.
+    #[inline]
+    #[must_use]
+    pub fn unavailable(&self, row: usize) -> bool {
+        let http = self.http_status.get(row);
+        http >= 500 || http == 408 || http == 429 || matches!(self.rpc_status.get(row), 4 | 14)
+    }
+
+    /// Whether a call failed and the other side said nothing: `work.unanswered`.
+    #[inline]
+    #[must_use]
+    pub fn unanswered(&self, row: usize, error: u8) -> bool {
+        let rpc = self.rpc_status.get(row);
+        let silent = !self.http_status.has(row) && rpc == 0;
+        self.status[row] == error && silent || matches!(rpc, 1 | 4)
+    }
+}
