@@ -143,6 +143,7 @@ impl PyKernels {
 
     /// Facts of the tables that are observed here, of those named, each of a sample of the level
     /// told; none for columns that are not as a decoder writes them.
+    #[allow(clippy::needless_pass_by_value)] // pyo3 hands arguments over
     fn observe(
         &self,
         py: Python<'_>,
