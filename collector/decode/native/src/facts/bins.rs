@@ -44,9 +44,9 @@ impl Octaves {
     #[inline]
     fn bin(&self, number: i64) -> i64 {
         let octave = i64::from(number.ilog2());
-        // From the octave's first bin, or the one before: a logarithm may be a bit too small.
+        // From the bin before the octave's to the first of the next: logarithms are rounded.
         let first = (octave * self.parts - 1).max(0) as usize;
-        let last = ((octave + 1) * self.parts).min(self.begins.len() as i64) as usize;
+        let last = ((octave + 1) * self.parts + 1).min(self.begins.len() as i64) as usize;
         let reached = self.begins[first..last]
             .iter()
             .take_while(|begin| **begin <= number);
