@@ -156,15 +156,6 @@ FOLDED = 0
 
 
 @runtime_checkable
-class ShowingTable(FactsTable, Protocol):
-    """A facts table whose groups are made first, then the exemplars of the few that have some."""
-
-    def shown(self, groups: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
-        """Groups with the rows that are to be shown of them (`exemplars.ROW`) -> the facts."""
-        ...
-
-
-@runtime_checkable
 class LastingTable(FactsTable, Protocol):
     """A facts table whose rows outlive the horizon; other tables lose panes that leave it."""
 

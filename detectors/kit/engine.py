@@ -38,7 +38,6 @@ from detectors.kit.contract import (
     LastingTable,
     Rule,
     SampledTable,
-    ShowingTable,
     Visibility,
     fields_of,
 )
@@ -131,9 +130,8 @@ def rows_of(
     at = {table: levels.get(table.name, 0) for table in chosen}
     made = native.facts_of(spans, {table.name: level for table, level in at.items()})
     for table, level in at.items():
-        groups = made.pop(table.name, None)
-        if groups is not None:
-            yield table, table.shown(groups, spans) if isinstance(table, ShowingTable) else groups
+        if table.name in made:
+            yield table, made.pop(table.name)
         elif sampling.sample_key(table) is None:
             yield table, table.observe(spans)
         else:

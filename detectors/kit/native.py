@@ -138,10 +138,10 @@ def _observed() -> Sequence[str]:
 
 
 def facts_of(spans: pl.DataFrame, levels: Mapping[str, int]) -> dict[str, pl.DataFrame]:
-    """Whole traces with all columns -> groups of those of the tables that are made natively.
+    """Whole traces with all columns -> the facts of those of the tables that are made natively.
 
-    levels: by table, at which to observe a sampled one; 0 for others. A group is what `observe`
-    makes of it, before exemplars are drawn (`contract.ShowingTable`).
+    levels: by table, at which to observe a sampled one; 0 for others. Facts are what `observe` of
+    the table makes, but for the width of numbers (`merge.regroup` fits them).
     """
     native = kernels()
     if native is None:

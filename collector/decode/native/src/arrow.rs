@@ -25,8 +25,8 @@ pub enum Values {
     U8(Vec<u8>),
     /// truth values
     Bits(Bits),
-    /// offsets and items of lists
-    Lists(Vec<i64>, Vec<u64>),
+    /// offsets of lists, and their items one after the other
+    Lists(Vec<i64>, Box<Array>),
     /// offsets and bytes of texts
     Texts(Vec<i64>, Vec<u8>),
     /// columns
@@ -108,6 +108,13 @@ impl Array {
         array
     }
 
+    /// A column of lists of values, by their offsets in these.
+    #[must_use]
+    pub fn of_lists(name: &str, offsets: Vec<i64>, values: Values, valid: Option<Bits>) -> Self {
+        let items = Box::new(Self::new("item", values, None));
+        Self::new(name, Values::Lists(offsets, items), valid)
+    }
+
     /// Columns of one length as one.
     #[must_use]
     pub fn of_columns(len: usize, columns: Vec<Array>) -> Self {
@@ -129,7 +136,7 @@ impl Array {
     /// What the columns inside are called and hold; the values stay.
     fn children(&self) -> Vec<Array> {
         match &self.values {
-            Values::Lists(..) => vec![Array::new("item", Values::U64(vec![]), None)],
+            Values::Lists(_, items) => vec![items.emptied()],
             Values::Struct(_, columns) => columns.iter().map(Array::emptied).collect(),
             _ => vec![],
         }
@@ -138,8 +145,8 @@ impl Array {
     fn take_children(&mut self) -> Vec<Array> {
         match &mut self.values {
             Values::Lists(_, items) => {
-                let items = Values::U64(std::mem::take(items));
-                vec![Array::new("item", items, None)]
+                let none = Box::new(items.emptied());
+                vec![*std::mem::replace(items, none)]
             }
             Values::Struct(_, columns) => std::mem::take(columns),
             _ => vec![],
@@ -156,7 +163,7 @@ impl Array {
             Values::U16(_) => Values::U16(vec![]),
             Values::U8(_) => Values::U8(vec![]),
             Values::Bits(_) => Values::Bits(Bits::default()),
-            Values::Lists(..) => Values::Lists(vec![0], vec![]),
+            Values::Lists(_, items) => Values::Lists(vec![0], Box::new(items.emptied())),
             Values::Texts(..) => Values::Texts(vec![0], vec![]),
             Values::Struct(..) => Values::Struct(0, self.children()),
         };

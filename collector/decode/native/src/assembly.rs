@@ -100,7 +100,7 @@ fn links<'a>(name: &str, places: &[Place], chunk: &impl Fn(u32) -> &'a Chunk) ->
         valid.push(items.len() > before);
         offsets.push(items.len() as i64);
     }
-    Array::new(name, Values::Lists(offsets, items), Some(valid))
+    Array::of_lists(name, offsets, Values::U64(items), Some(valid))
 }
 
 /// A column that grows.

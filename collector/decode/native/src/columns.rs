@@ -203,7 +203,7 @@ impl Batch {
             valid.push(items.len() > before);
             offsets.push(items.len() as i64);
         }
-        Array::new(&column.name, Values::Lists(offsets, items), Some(valid))
+        Array::of_lists(&column.name, offsets, Values::U64(items), Some(valid))
     }
 }
 

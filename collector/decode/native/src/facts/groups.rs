@@ -5,6 +5,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
+use super::exemplars::Field;
 use super::patterns::{folded, Patterns};
 use crate::arrow::{Array, Values};
 use crate::columns::Bits;
@@ -147,16 +148,17 @@ impl<'a, const P: usize, const R: usize, const M: usize> Groups<'a, P, R, M> {
 
     /// Shows a row of a group; the `KEPT` that come first by `order` stay.
     #[inline]
-    pub fn show(&mut self, group: usize, row: u32, order: impl Fn(u32, u32) -> Ordering) {
+    pub fn show(&mut self, group: usize, row: usize, order: impl Fn(usize, usize) -> Ordering) {
         if self.worst.len() <= group {
             self.worst.resize(group + 1, vec![]);
         }
         let worst = &mut self.worst[group];
-        if worst.len() == KEPT && order(row, worst[KEPT - 1]) != Ordering::Less {
+        let comes_first = |other: u32| order(other as usize, row) == Ordering::Less;
+        if worst.len() == KEPT && comes_first(worst[KEPT - 1]) {
             return;
         }
-        let place = worst.partition_point(|other| order(*other, row) == Ordering::Less);
-        worst.insert(place, row);
+        let place = worst.partition_point(|other| comes_first(*other));
+        worst.insert(place, row as u32);
         worst.truncate(KEPT);
     }
 
@@ -182,18 +184,20 @@ impl<'a, const P: usize, const R: usize, const M: usize> Groups<'a, P, R, M> {
         Array::of_columns(self.own.len(), self.columns(constants))
     }
 
-    /// The groups with `_row`, a list of the rows that were shown of each, the worst first.
+    /// The groups with `exemplars`: what is told of the rows that were shown, the worst first.
     #[must_use]
-    pub fn with_shown(&self, constants: &Constants) -> Array {
+    pub fn with_exemplars(&self, constants: &Constants, fields: &[Field<'_>]) -> Array {
         let mut offsets = vec![0];
         let mut rows = vec![];
         for group in 0..self.own.len() {
-            let worst = self.worst.get(group).into_iter().flatten();
-            rows.extend(worst.map(|row| u64::from(*row)));
+            rows.extend(self.worst.get(group).into_iter().flatten());
             offsets.push(rows.len() as i64);
         }
+        let some = Bits::of_rows(self.own.len(), |row| offsets[row] < offsets[row + 1]);
+        let told = fields.iter().map(|field| field.of(&rows)).collect();
+        let told = Values::Struct(rows.len(), told);
         let mut columns = self.columns(constants);
-        columns.push(Array::new("_row", Values::Lists(offsets, rows), None));
+        columns.push(Array::of_lists("exemplars", offsets, told, Some(some)));
         Array::of_columns(self.own.len(), columns)
     }
 

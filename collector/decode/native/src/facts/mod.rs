@@ -5,8 +5,10 @@
 
 pub mod bins;
 pub mod edges;
+pub mod exemplars;
 pub mod groups;
 pub mod patterns;
+pub mod segments;
 pub mod spans;
 
 use crate::arrow::Array;
@@ -29,7 +31,10 @@ pub struct Seen<'a> {
 pub type Observer = fn(&Seen<'_>, u32) -> Array;
 
 /// All tables that are observed here.
-pub const OBSERVERS: &[(&str, Observer)] = &[("edges", |seen, _| edges::edges(seen))];
+pub const OBSERVERS: &[(&str, Observer)] = &[
+    ("edges", |seen, _| edges::edges(seen)),
+    ("segments", |seen, _| segments::segments(seen)),
+];
 
 /// A value of a key that is never null.
 #[inline]
