@@ -58,8 +58,21 @@ def _constants() -> dict[str, Any]:
         "categories": CATEGORIES,
         "works": WORKS,
         "expiries": EXPIRIES,
+        **_named(),
         "traits": {**{t.name: int(t) for t in Trait}, "NO_WORK": int(NO_WORK)},
         "codes": {"missing": [code(MISSING_ENTRY)], "memcached": [MEMCACHED], "bumps": BUMPS},
+    }
+
+
+def _named() -> dict[str, list[str]]:
+    """The names in columns of facts, by table and column."""
+    from detectors.kit.catalogue import tables  # tables are made of what imports this
+
+    return {
+        f"{table.name}.{column.name}": column.dtype.categories.to_list()
+        for table in tables()
+        for column in table.columns
+        if isinstance(column.dtype, pl.Enum)
     }
 
 

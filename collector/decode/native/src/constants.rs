@@ -56,6 +56,7 @@ constants! {
         rpc = "rpc",
         messaging = "messaging",
         connection = "connection",
+        transaction = "transaction",
     }
     "works": works {
         query = "query",
@@ -65,6 +66,18 @@ constants! {
         publish = "publish",
     }
     "expiries": expiries { never = "none", some = "some", unknown = "unknown" }
+    "repeats.values": valued {
+        hidden = "hidden",
+        distinct = "distinct",
+        mixed = "mixed",
+        same = "same",
+    }
+    "repeats.mode": modes { sequential = "sequential", parallel = "parallel" }
+    "repeats.transaction": transactions {
+        untold = "unknown",
+        inside = "inside",
+        outside = "outside",
+    }
     traits {
         reads = "READ",
         writes = "WRITE",
@@ -75,6 +88,11 @@ constants! {
         evicts = "EVICT",
         expires = "EXPIRES",
         idle = "NO_WORK",
+        aggregated = "AGGREGATED",
+        paged = "PAGED",
+        pipeline = "PIPELINE",
+        multi_row = "MULTI_ROW",
+        locking = "LOCKING",
     }
     codes { missing = "missing", memcached = "memcached", bumps = "bumps" }
 }

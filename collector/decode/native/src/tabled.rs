@@ -58,6 +58,9 @@ pub fn constants() -> Constants {
                 "statuses" => "unset ok error",
                 "categories" => "internal db cache http rpc messaging connection transaction",
                 "works" => "query write call cache_read publish",
+                "repeats.values" => "hidden distinct mixed same",
+                "repeats.mode" => "sequential parallel",
+                "repeats.transaction" => "unknown inside outside",
                 _ => "none some unknown",
             };
             Ok(names.split(' ').map(str::to_owned).collect())
@@ -67,7 +70,8 @@ pub fn constants() -> Constants {
             place.map(|place| place as u8).ok_or(())
         }
         fn bit(&self, name: &str) -> Result<u32, ()> {
-            let all = "READ WRITE LISTED PARAMETERS SINGLE_KEY FILL EVICT EXPIRES NO_WORK";
+            let all = "READ WRITE LISTED PARAMETERS SINGLE_KEY FILL EVICT EXPIRES NO_WORK \
+                       AGGREGATED PAGED PIPELINE MULTI_ROW LOCKING";
             let place = all.split(' ').position(|trait_| trait_ == name);
             place.map(|place| 1 << place).ok_or(())
         }

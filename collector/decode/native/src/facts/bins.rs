@@ -1,5 +1,6 @@
 //! Numbers as bins, as `detectors/kit/bins.py` defines them, to the last bit.
 
+use std::hint::black_box;
 use std::sync::LazyLock;
 
 const NS: i64 = 1_000_000_000;
@@ -69,6 +70,17 @@ pub fn duration_bin(duration_ns: i64) -> i64 {
 pub fn fine_bin(duration_ns: i64) -> i64 {
     let micros = duration_ns.div_euclid(1_000).max(1);
     ((micros as f64).log(2.0) * 16.0).floor() as i64
+}
+
+/// The smallest count of the bin of a count: itself up to 32, then quarter octaves.
+#[must_use]
+pub fn count_bin(count: i64) -> i64 {
+    if count <= 32 {
+        return count;
+    }
+    let quarter = ((count as f64).log(2.0) * 4.0).floor() / 4.0;
+    // A base that is seen would make it another function, which differs in the last bit.
+    black_box(2.0f64).powf(quarter).ceil() as i64
 }
 
 /// Thousandths of ln(ms + 1).

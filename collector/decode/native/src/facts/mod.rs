@@ -8,6 +8,8 @@ pub mod edges;
 pub mod exemplars;
 pub mod groups;
 pub mod patterns;
+pub mod repeats;
+pub mod repetition;
 pub mod segments;
 pub mod spans;
 
@@ -33,6 +35,7 @@ pub type Observer = fn(&Seen<'_>, u32) -> Array;
 /// All tables that are observed here.
 pub const OBSERVERS: &[(&str, Observer)] = &[
     ("edges", |seen, _| edges::edges(seen)),
+    ("repeats", |seen, _| repeats::repeats(seen)),
     ("segments", |seen, _| segments::segments(seen)),
 ];
 

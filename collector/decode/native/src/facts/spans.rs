@@ -1,5 +1,7 @@
 //! The columns that facts tables read, of repaired spans in canonical order.
 
+use std::ops::Range;
+
 use crate::reading::{Column, Flags, Table};
 
 macro_rules! spans {
@@ -54,6 +56,7 @@ spans! {
         trace: u32,
         entry: u32,
         parent_row: i32,
+        self_ns: i64,
         kind: u8,
         status: u8,
         category: u8,
@@ -82,10 +85,12 @@ spans! {
         callee: u64,
         callee_label: u64,
         error_type: u64,
+        code_file: u64,
         actor: u64,
         entity: u64,
         http_status: i32,
         rpc_status: i32,
+        code_line: i32,
         servers: u32,
         server_ns: i64,
         work: u8,
@@ -116,6 +121,17 @@ impl<'a> Spans<'a> {
             &self.error_type,
             &self.route,
         ]
+    }
+
+    /// The rows of each trace.
+    pub fn traces(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let mut begin = 0;
+        self.trace
+            .chunk_by(|one, other| one == other)
+            .map(move |rows| {
+                begin += rows.len();
+                begin - rows.len()..begin
+            })
     }
 
     /// When a span ends.
