@@ -1,7 +1,8 @@
 //! The same work within one entry: `detectors/facts/repeats.py`.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use super::bins::{count_bin, pane};
 use super::exemplars::{Field, Told};
@@ -71,8 +72,7 @@ pub fn repeats(seen: &Seen<'_>) -> Array {
             look_around(spans, trace, &subjects, c, &mut found[begin..]);
         }
     }
-    let key = |row: usize| subjects.key(spans, row, c);
-    let mut groups = Groups::new(&REPEATS, seen.patterns, key);
+    let mut groups = Groups::new(&REPEATS, seen.patterns, |row| key(spans, row, c));
     for (place, one) in found.iter().enumerate() {
         let group = one.add(&mut groups, spans);
         let rank = |place: usize| found[place].rank(spans);
@@ -230,6 +230,22 @@ fn shape(spans: &Spans<'_>, row: usize, c: &Constants) -> Option<u64> {
     spans.shape.known(row).or(label)
 }
 
+fn key(spans: &Spans<'_>, row: usize, c: &Constants) -> Option<[Cell; 10]> {
+    let shape = shape(spans, row, c)?;
+    Some([
+        spans.service.known(row),
+        spans.environment.known(row),
+        spans.entry_label.known(row),
+        cell(spans.entry_kind[row]),
+        cell(spans.work.get(row)),
+        spans.system.known(row),
+        spans.operation.known(row),
+        spans.target.known(row),
+        spans.predicate.known(row),
+        Some(shape),
+    ])
+}
+
 impl<'a> Subjects<'a> {
     fn of(spans: &Spans<'_>, patterns: &'a Patterns, c: &Constants) -> Self {
         let mut known = HashMap::new();
@@ -249,30 +265,8 @@ impl<'a> Subjects<'a> {
         self.numbers[self.patterns.of[row] as usize]
     }
 
-    fn key(&self, spans: &Spans<'_>, row: usize, c: &Constants) -> Option<[Cell; 10]> {
-        let shape = shape(spans, row, c)?;
-        Some([
-            spans.service.known(row),
-            spans.environment.known(row),
-            spans.entry_label.known(row),
-            cell(spans.entry_kind[row]),
-            cell(spans.work.get(row)),
-            spans.system.known(row),
-            spans.operation.known(row),
-            spans.target.known(row),
-            spans.predicate.known(row),
-            Some(shape),
-        ])
-    }
-
     /// Adds what is done twice or more in an entry of a trace.
-    fn loops(
-        &self,
-        spans: &Spans<'_>,
-        trace: std::ops::Range<usize>,
-        c: &Constants,
-        found: &mut Vec<Loop>,
-    ) {
+    fn loops(&self, spans: &Spans<'_>, trace: Range<usize>, c: &Constants, found: &mut Vec<Loop>) {
         let rows = trace.filter(|row| self.number(*row) != NONE);
         let mut work: Vec<((u32, u32), u32)> = rows
             .map(|row| ((spans.entry[row], self.number(row)), row as u32))
@@ -304,7 +298,7 @@ struct Around {
 /// Tells of the loops of a trace what is around them in their entries.
 fn look_around(
     spans: &Spans<'_>,
-    trace: std::ops::Range<usize>,
+    trace: Range<usize>,
     subjects: &Subjects<'_>,
     c: &Constants,
     loops: &mut [Loop],
@@ -317,9 +311,9 @@ fn look_around(
             entry.add(spans, row, subjects.number(row) != NONE, c);
         }
     }
-    around
-        .values_mut()
-        .for_each(|entry| entry.reads.sort_unstable());
+    for entry in around.values_mut() {
+        entry.reads.sort_unstable();
+    }
     for one in loops.iter_mut() {
         let entry = &around[&entry_of(one)];
         let (first_ns, n) = (one.told.first_ns, one.told.n);
@@ -336,7 +330,7 @@ fn look_around(
             one.transaction = if holds { c.inside } else { c.outside };
         }
     }
-    mark_first(spans, subjects, loops);
+    mark_first(spans, subjects, c, loops);
 }
 
 impl Around {
@@ -358,10 +352,10 @@ impl Around {
 }
 
 /// Each subject counts once for its trace, in the loop that began first.
-fn mark_first(spans: &Spans<'_>, subjects: &Subjects<'_>, loops: &mut [Loop]) {
+fn mark_first(spans: &Spans<'_>, subjects: &Subjects<'_>, c: &Constants, loops: &mut [Loop]) {
     let rank = |one: &Loop| {
         let first = one.told.first;
-        let shape = spans.shape.known(first).or(spans.label.known(first));
+        let shape = shape(spans, first, c);
         (
             one.told.first_ns,
             spans.entry[first],
@@ -371,7 +365,7 @@ fn mark_first(spans: &Spans<'_>, subjects: &Subjects<'_>, loops: &mut [Loop]) {
     };
     let mut order: Vec<usize> = (0..loops.len()).collect();
     order.sort_unstable_by_key(|place| rank(&loops[*place]));
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     for place in order {
         let first = loops[place].told.first;
         loops[place].is_first =
