@@ -72,6 +72,22 @@ pub fn fine_bin(duration_ns: i64) -> i64 {
     ((micros as f64).log(2.0) * 16.0).floor() as i64
 }
 
+const GAP_FLOOR_NS: i64 = 100_000;
+
+/// The bin of a gap: quarter octaves above 0.1 ms.
+#[must_use]
+pub fn gap_bin(gap_ns: i64) -> i64 {
+    let tenths = gap_ns.div_euclid(GAP_FLOOR_NS).clamp(1, 1 << 26);
+    ((tenths as f64).log(2.0) * 4.0).floor() as i64
+}
+
+/// The bin of the ratio of a gap to the one before: eighth octaves, from -32 to 32.
+#[must_use]
+pub fn growth_bin(gap_ns: i64, before_ns: i64) -> i64 {
+    let [now, then] = [gap_ns, before_ns].map(|gap| gap.max(GAP_FLOOR_NS) as f64);
+    (((now / then).log(2.0) * 8.0).floor() as i64).clamp(-32, 32)
+}
+
 /// The smallest count of the bin of a count: itself up to 32, then quarter octaves.
 #[must_use]
 pub fn count_bin(count: i64) -> i64 {

@@ -46,12 +46,59 @@ pub struct Layout<const P: usize, const R: usize, const M: usize> {
     pub shared: [(&'static str, Kind); P],
     /// of rows
     pub own: [(&'static str, Kind); R],
-    /// what is measured
+    /// what is measured: sums, then what is least, then what is most
     pub measures: [(&'static str, Merge); M],
+}
+
+impl<const P: usize, const R: usize, const M: usize> Layout<P, R, M> {
+    fn borders(&self) -> (usize, usize) {
+        let rank = |(_, merge): &(&str, Merge)| *merge as usize;
+        assert!(self.measures.is_sorted_by_key(rank));
+        let before = |merge: Merge| {
+            self.measures
+                .partition_point(|one| rank(one) < merge as usize)
+        };
+        (before(Merge::Least), before(Merge::Most))
+    }
 }
 
 /// A value of a key, none for null.
 pub type Cell = Option<u64>;
+
+/// The kind of a pattern and the keys of a row, nulls as 0 and told by bits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key<const R: usize> {
+    kind: u32,
+    nulls: u32,
+    values: [u64; R],
+}
+
+impl<const R: usize> Key<R> {
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // which cells are never null is known where it is made
+    fn of(kind: u32, own: [Cell; R]) -> Self {
+        let values = own.map(Option::unwrap_or_default);
+        let nulls = own.iter().rev().map(|cell| u32::from(cell.is_none()));
+        let nulls = nulls.fold(0, |bits, is_null| bits << 1 | is_null);
+        Self {
+            kind,
+            nulls,
+            values,
+        }
+    }
+
+    fn cell(&self, place: usize) -> Cell {
+        (self.nulls >> place & 1 == 0).then_some(self.values[place])
+    }
+
+    #[inline]
+    fn number(&self, seed: u64) -> u64 {
+        let begin = u64::from(self.kind) << 32 | u64::from(self.nulls);
+        self.values.chunks(2).fold(seed ^ begin, |number, pair| {
+            folded(number ^ pair[0], pair.get(1).copied().unwrap_or(seed))
+        })
+    }
+}
 
 /// How many of the worst rows of a group are kept: `EXEMPLARS_KEPT` of `detectors/kit/contract.py`.
 const KEPT: usize = 3;
@@ -68,8 +115,10 @@ pub struct Groups<'a, const P: usize, const R: usize, const M: usize> {
     shared: Vec<[Cell; P]>,
     seed: u64,
     places: HashTable<u32>,
-    own: Vec<(u32, [Cell; R])>,
+    own: Vec<Key<R>>,
     measures: Vec<[i64; M]>,
+    /// where sums end among measures, and what is least
+    borders: (usize, usize),
     worst: Vec<Vec<u32>>,
 }
 
@@ -102,6 +151,7 @@ impl<'a, const P: usize, const R: usize, const M: usize> Groups<'a, P, R, M> {
             places: HashTable::new(),
             own: vec![],
             measures: vec![],
+            borders: layout.borders(),
             worst: vec![],
         }
     }
@@ -114,10 +164,15 @@ impl<'a, const P: usize, const R: usize, const M: usize> Groups<'a, P, R, M> {
     }
 
     /// Adds a row that is wanted to the group of its keys. Returns which group that is.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // likewise
     pub fn add(&mut self, row: usize, own: [Cell; R], measures: [i64; M]) -> usize {
-        let key = (self.kinds[self.patterns.of[row] as usize], own);
-        let number = hashed(self.seed, &key);
+        let kind = self.kinds[self.patterns.of[row] as usize];
+        self.put(Key::of(kind, own), &measures)
+    }
+
+    fn put(&mut self, key: Key<R>, measures: &[i64; M]) -> usize {
+        let number = key.number(self.seed);
         let keys = &self.own;
         let place = self
             .places
@@ -125,23 +180,31 @@ impl<'a, const P: usize, const R: usize, const M: usize> Groups<'a, P, R, M> {
         let Some(place) = place.map(|place| *place as usize) else {
             return self.begin(number, key, measures);
         };
-        let merges = self.layout.measures.iter().map(|(_, merge)| merge);
-        for ((all, one), merge) in self.measures[place].iter_mut().zip(measures).zip(merges) {
-            *all = match merge {
-                Merge::Sum => all.wrapping_add(one),
-                Merge::Least => one.min(*all),
-                Merge::Most => one.max(*all),
-            };
-        }
+        self.merge(place, measures);
         place
     }
 
-    fn begin(&mut self, number: u64, key: (u32, [Cell; R]), measures: [i64; M]) -> usize {
+    #[inline]
+    fn merge(&mut self, place: usize, measures: &[i64; M]) {
+        let all = &mut self.measures[place];
+        let (sums, leasts) = self.borders;
+        for (all, one) in all[..sums].iter_mut().zip(&measures[..sums]) {
+            *all = all.wrapping_add(*one);
+        }
+        for (all, one) in all[sums..leasts].iter_mut().zip(&measures[sums..leasts]) {
+            *all = *one.min(all);
+        }
+        for (all, one) in all[leasts..].iter_mut().zip(&measures[leasts..]) {
+            *all = *one.max(all);
+        }
+    }
+
+    fn begin(&mut self, number: u64, key: Key<R>, measures: &[i64; M]) -> usize {
         let place = self.own.len();
         self.own.push(key);
-        self.measures.push(measures);
+        self.measures.push(*measures);
         let (keys, seed) = (&self.own, self.seed);
-        let again = |place: &u32| hashed(seed, &keys[*place as usize]);
+        let again = |place: &u32| keys[*place as usize].number(seed);
         self.places.insert_unique(number, place as u32, again);
         place
     }
@@ -167,11 +230,11 @@ impl<'a, const P: usize, const R: usize, const M: usize> Groups<'a, P, R, M> {
     pub fn columns(&self, constants: &Constants) -> Vec<Array> {
         let mut columns = vec![];
         for (place, (name, kind)) in self.layout.shared.iter().enumerate() {
-            let cell = |(shared, _): &(u32, [Cell; R])| self.shared[*shared as usize][place];
+            let cell = |key: &Key<R>| self.shared[key.kind as usize][place];
             columns.push(self.key(name, kind, cell, constants));
         }
         for (place, (name, kind)) in self.layout.own.iter().enumerate() {
-            columns.push(self.key(name, kind, |(_, own)| own[place], constants));
+            columns.push(self.key(name, kind, |key| key.cell(place), constants));
         }
         let measures = self.layout.measures.iter().enumerate();
         columns.extend(measures.map(|(place, (name, merge))| self.measure(place, name, *merge)));
@@ -205,7 +268,7 @@ impl<'a, const P: usize, const R: usize, const M: usize> Groups<'a, P, R, M> {
         &self,
         name: &str,
         kind: &Kind,
-        cell: impl Fn(&(u32, [Cell; R])) -> Cell,
+        cell: impl Fn(&Key<R>) -> Cell,
         constants: &Constants,
     ) -> Array {
         let cells: Vec<Cell> = self.own.iter().map(cell).collect();
@@ -233,13 +296,4 @@ impl<'a, const P: usize, const R: usize, const M: usize> Groups<'a, P, R, M> {
         let valid = Bits::of_rows(values.len(), |row| Some(values[row]) != none);
         Array::new(name, Values::I64(values), Some(valid))
     }
-}
-
-/// The number of a key.
-#[inline]
-fn hashed<const R: usize>(seed: u64, (kind, own): &(u32, [Cell; R])) -> u64 {
-    let begin = folded(seed, u64::from(*kind));
-    own.iter().fold(begin, |number, cell| {
-        folded(number, cell.map_or(u64::MAX, |value| value.wrapping_shl(1)))
-    })
 }

@@ -3,6 +3,7 @@
 //! A table is a file here as it is there. Each makes `groups` of the columns in `spans`, by what
 //! `patterns` have in common and by what is a row's own, like `bins`; what an exemplar shows is looked up by Python, for the few rows that are shown.
 
+pub mod attempts;
 pub mod bins;
 pub mod edges;
 pub mod exemplars;
@@ -12,6 +13,7 @@ pub mod repeats;
 pub mod repetition;
 pub mod segments;
 pub mod spans;
+pub mod tried;
 
 use crate::arrow::Array;
 use crate::constants::Constants;
@@ -34,6 +36,7 @@ pub type Observer = fn(&Seen<'_>, u32) -> Array;
 
 /// All tables that are observed here.
 pub const OBSERVERS: &[(&str, Observer)] = &[
+    ("attempts", |seen, _| attempts::attempts(seen)),
     ("edges", |seen, _| edges::edges(seen)),
     ("repeats", |seen, _| repeats::repeats(seen)),
     ("segments", |seen, _| segments::segments(seen)),

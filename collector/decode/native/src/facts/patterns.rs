@@ -18,70 +18,57 @@ pub struct Patterns {
     pub first: Vec<u32>,
 }
 
-const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
+/// Odd numbers of well-known mixers (`SplitMix64`, `wyhash`).
+const ODD: [u64; 2] = [0x9E37_79B9_7F4A_7C15, 0xA076_1D64_78BD_642F];
 
-/// A number that both halves of a product go into.
+/// A number that both go into, by both halves of a product.
 #[inline]
 #[must_use]
 pub fn folded(one: u64, other: u64) -> u64 {
-    let whole = u128::from(one ^ ODD) * u128::from(other | 1);
+    let whole = u128::from(one ^ ODD[0]) * u128::from(other ^ ODD[1]);
     (whole as u64) ^ (whole >> 64) as u64
 }
 
-/// Mixes columns into a number for each row, one column at a time: rows do not wait for each other.
+/// A number for each row, made of all columns.
 ///
 /// Equal patterns have equal numbers, and others have others, as surely as codes tell texts apart:
 /// both are 64 bits. The seed is the process's own, so that nobody can prepare two that collide.
-struct Mixed(Vec<u64>);
-
-impl Mixed {
-    #[inline]
-    fn add(number: &mut u64, value: u64) {
-        *number = folded(*number ^ value, 0xA076_1D64_78BD_642F);
-    }
-
-    /// Codes are never 0, which stands for null.
-    fn codes(&mut self, column: &Column<'_, u64>) {
-        let Some(values) = column.whole() else {
-            return self.nullable(column);
-        };
-        for (number, value) in self.0.iter_mut().zip(values) {
-            Self::add(number, *value);
+fn numbers(spans: &Spans<'_>, seed: u64) -> Vec<u64> {
+    let named = spans.named();
+    let mut numbers = Vec::with_capacity(spans.rows);
+    for begin in (0..spans.rows).step_by(64) {
+        let len = (spans.rows - begin).min(64);
+        let columns = named.map(|column| column.words(begin, len));
+        for place in 0..len {
+            // Codes are never 0, which stands for null.
+            let code = |(values, valid): &(&[u64], u64)| {
+                values[place] & (valid >> place & 1).wrapping_neg()
+            };
+            let number = columns.chunks(2).fold(seed, |number, pair| {
+                folded(number ^ code(&pair[0]), pair.get(1).map_or(seed, code))
+            });
+            numbers.push(with_small(spans, begin + place, number));
         }
     }
+    numbers
+}
 
-    fn nullable(&mut self, column: &Column<'_, u64>) {
-        for (place, numbers) in self.0.chunks_mut(64).enumerate() {
-            let (values, valid) = column.words(place * 64, numbers.len());
-            for (place, (number, value)) in numbers.iter_mut().zip(values).enumerate() {
-                let is_valid = (valid >> place & 1).wrapping_neg();
-                Self::add(number, value & is_valid);
-            }
-        }
-    }
-
-    /// What takes few bits, as one value.
-    fn small(&mut self, spans: &Spans<'_>) {
-        let status = |column: &Column<'_, i32>, row| {
-            u64::from(column.get(row) as u32) | u64::from(column.has(row)) << 32
-        };
-        for (row, number) in self.0.iter_mut().enumerate() {
-            let names = [spans.kind, spans.status, spans.category, spans.entry_kind];
-            let names = names.map(|column| column[row]);
-            let flags = [&spans.is_entry, &spans.outgoing, &spans.failed];
-            let flags = flags
-                .iter()
-                .fold(1, |bits, flag| bits << 1 | u64::from(flag.is(row)));
-            let work = u64::from(spans.work.get(row)) << 1 | u64::from(spans.work.has(row));
-            Self::add(
-                number,
-                u64::from(u32::from_le_bytes(names)) | flags << 32 | work << 40,
-            );
-            let http = status(&spans.http_status, row);
-            Self::add(number, http ^ u64::from(spans.traits[row]) << 33);
-            Self::add(number, status(&spans.rpc_status, row));
-        }
-    }
+/// Mixes in what takes few bits.
+#[inline]
+fn with_small(spans: &Spans<'_>, row: usize, number: u64) -> u64 {
+    let status = |column: &Column<'_, i32>| {
+        u64::from(column.get(row) as u32) | u64::from(column.has(row)) << 32
+    };
+    let names = [spans.kind, spans.status, spans.category, spans.entry_kind];
+    let names = names.map(|column| column[row]);
+    let flags = [&spans.is_entry, &spans.outgoing, &spans.failed];
+    let flags = flags
+        .iter()
+        .fold(0, |bits, flag| bits << 1 | u64::from(flag.is(row)));
+    let work = u64::from(spans.work.get(row)) << 1 | u64::from(spans.work.has(row));
+    let small = u64::from(u32::from_le_bytes(names)) | flags << 32 | work << 40;
+    let http = status(&spans.http_status) ^ u64::from(spans.traits[row]) << 33;
+    folded(folded(number ^ small, http), status(&spans.rpc_status))
 }
 
 impl Patterns {
@@ -89,12 +76,7 @@ impl Patterns {
     #[must_use]
     pub fn of(spans: &Spans<'_>) -> Self {
         let seed = DefaultHashBuilder::default().hash_one(0);
-        let mut mixed = Mixed(vec![seed; spans.rows]);
-        for column in spans.named() {
-            mixed.codes(column);
-        }
-        mixed.small(spans);
-        Self::of_numbers(&mixed.0)
+        Self::of_numbers(&numbers(spans, seed))
     }
 
     fn of_numbers(numbers: &[u64]) -> Self {

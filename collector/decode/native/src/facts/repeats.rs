@@ -51,8 +51,8 @@ static REPEATS: Layout<10, 12, 12> = Layout {
         ("wasted_ns", Merge::Sum),
         ("entry_ns", Merge::Sum),
         ("n_min", Merge::Least),
-        ("n_max", Merge::Most),
         ("first_ns", Merge::Least),
+        ("n_max", Merge::Most),
         ("last_ns", Merge::Most),
     ],
 };
@@ -185,8 +185,8 @@ impl Loop {
             told.wasted_ns,
             spans.entry_duration_ns[first],
             told.n,
-            told.n,
             told.first_ns,
+            told.n,
             told.last_ns,
         ];
         groups.add(first, own, measures)

@@ -92,6 +92,8 @@ spans! {
         rpc_status: i32,
         code_line: i32,
         servers: u32,
+        tries: u32,
+        resends: i32,
         server_ns: i64,
         work: u8,
     }
