@@ -19,7 +19,7 @@ from benchmarks.flow import SPANS_A_JUDGEMENT, Material, Stage
 from collector.decode.choice import NATIVE
 from collector.inline import inline
 from detectors.kit.catalogue import rules, tables
-from detectors.kit.engine import judge, merge_facts, rows_of
+from detectors.kit.engine import judge, merge_facts, facts_of
 from detectors.kit.shapes.sql import shape_statement
 
 _TEXT_OF_STATEMENTS = ("db.statement", "db.query.text")
@@ -119,10 +119,10 @@ def _tables(material: Material, times: int) -> Iterator[Figure]:
 
     def collect(chosen: list[Any]) -> None:
         for spans in assembled:
-            flow.each(len, rows_of(chosen, spans, {}))
+            flow.each(len, facts_of(chosen, spans, {}))
 
     whole = repeated(times, material.spans, partial(inline, lambda: collect(list(found))))
-    yield Figure("stages", "  all queries", "µs/span", whole, note="without merging")
+    yield Figure("stages", "  all queries", "µs/span", whole, note="and their order")
     for table in found:
         others = [t for t in found if t is not table]
         rest = repeated(times, material.spans, partial(inline, partial(collect, others)))

@@ -110,8 +110,7 @@ def observe(
     tally = Counter(counts)
     tally["spans"] += height
     tally["traces"] += assembled["trace"].n_unique()
-    for table, rows in rows_of(tables(), assembled, levels or {}):
-        merged = merging.regroup(table, rows)
+    for table, merged in facts_of(tables(), assembled, levels or {}):
         kept, lost = merging.cap(table, merged, table.max_rows)
         frames[table.name] = kept
         if lost:
@@ -123,19 +122,21 @@ def observe(
     return Facts(frames, texts, dict(tally))
 
 
-def rows_of(
+def facts_of(
     chosen: Iterable[FactsTable], spans: pl.DataFrame, levels: Mapping[str, int]
 ) -> Iterator[tuple[FactsTable, pl.DataFrame]]:
-    """What each table observes of whole traces with all columns, natively where that can be."""
+    """Whole traces with all columns -> each table's facts, a row per key, in canonical order."""
     at = {table: levels.get(table.name, 0) for table in chosen}
-    made = native.facts_of(spans, {table.name: level for table, level in at.items()})
+    told = {t.name: (level, list(merging.schema(t))) for t, level in at.items()}
+    made = native.facts_of(spans, told)
     for table, level in at.items():
-        if table.name in made:
-            yield table, made.pop(table.name)
-        elif sampling.sample_key(table) is None:
-            yield table, table.observe(spans)
+        rows = made.pop(table.name, None)
+        if sampling.sample_key(table) is not None:
+            if rows is None:
+                rows = cast("SampledTable", table).observe(spans, level)
+            yield table, merging.regroup(table, rows)
         else:
-            yield table, cast("SampledTable", table).observe(spans, level)
+            yield table, merging.regroup(table, table.observe(spans)) if rows is None else rows
 
 
 def levels(facts: Facts) -> dict[str, int]:

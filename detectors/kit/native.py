@@ -150,14 +150,17 @@ def _observed() -> Sequence[str]:
     return tuple(spanlint_native.Kernels.observed())
 
 
-def facts_of(spans: pl.DataFrame, levels: Mapping[str, int]) -> dict[str, pl.DataFrame]:
+def facts_of(
+    spans: pl.DataFrame, tables: Mapping[str, tuple[int, list[str]]]
+) -> dict[str, pl.DataFrame]:
     """Whole traces with all columns -> the facts of those of the tables that are made natively.
 
-    levels: by table, at which to observe a sampled one; 0 for others. Facts are what `observe` of
-    the table makes, but for the width of numbers (`merge.regroup` fits them).
+    tables: by name, the level at which to observe a sampled one (0 for others) and its columns.
+    Facts are those that `observe` of the table gives, a row per key. Where the table is not sampled
+    they are in canonical order and as `merge.regroup` leaves them.
     """
     native = kernels()
     if native is None:
         return {}
-    made = native.observe(columns_of(spans, _observed()), dict(levels))
+    made = native.observe(columns_of(spans, _observed()), dict(tables))
     return {name: pl.DataFrame(batch) for name, batch in made}

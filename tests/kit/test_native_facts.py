@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.kit import merge as merging
 from detectors.kit import native, sampling
 from detectors.kit.catalogue import tables
 from detectors.kit.columns import SPAN_SCHEMA
-from detectors.kit.engine import rows_of
+from detectors.kit.engine import facts_of
 from detectors.kit.texts import code
 from kit.test_kernels import SHAPES, all_steps, by_numpy, forest, same
 
@@ -62,8 +61,8 @@ def traffic(seed: int, count: int, shape: str, traces: int) -> pl.DataFrame:
 def facts(spans: pl.DataFrame, level: int) -> dict[str, pl.DataFrame]:
     """What is observed of whole traces, by table."""
     sampled = (t.name for t in tables() if sampling.sample_key(t) is not None)
-    rows = rows_of(tables(), spans, dict.fromkeys(sampled, level))
-    return {table.name: merging.regroup(table, found) for table, found in rows}
+    found = facts_of(tables(), spans, dict.fromkeys(sampled, level))
+    return {table.name: rows for table, rows in found}
 
 
 @settings(max_examples=200)
@@ -104,4 +103,4 @@ def test_what_is_drawn_makes_facts_of_each_kind() -> None:
 def test_what_a_decoder_writes_is_observed_natively() -> None:
     spans = all_steps(traffic(1, 500, "any", 50))[0]
 
-    assert native.facts_of(spans, {"edges": 0})
+    assert native.facts_of(spans, {"edges": (0, ["caller", "calls"])})

@@ -19,6 +19,10 @@ pub enum Values {
     U32(Vec<u32>),
     /// 32 bits, signed
     I32(Vec<i32>),
+    /// 16 bits, signed
+    I16(Vec<i16>),
+    /// 8 bits, signed
+    I8(Vec<i8>),
     /// 16 bits
     U16(Vec<u16>),
     /// 8 bits
@@ -40,6 +44,8 @@ impl Values {
             Self::I64(_) => c"l",
             Self::U32(_) => c"I",
             Self::I32(_) => c"i",
+            Self::I16(_) => c"s",
+            Self::I8(_) => c"c",
             Self::U16(_) => c"S",
             Self::U8(_) => c"C",
             Self::Bits(_) => c"b",
@@ -55,6 +61,8 @@ impl Values {
             Self::I64(values) => values.len(),
             Self::U32(values) => values.len(),
             Self::I32(values) => values.len(),
+            Self::I16(values) => values.len(),
+            Self::I8(values) => values.len(),
             Self::U16(values) => values.len(),
             Self::U8(values) => values.len(),
             Self::Bits(bits) => bits.len,
@@ -70,6 +78,8 @@ impl Values {
             Self::I64(values) => vec![values.as_ptr().cast()],
             Self::U32(values) => vec![values.as_ptr().cast()],
             Self::I32(values) => vec![values.as_ptr().cast()],
+            Self::I16(values) => vec![values.as_ptr().cast()],
+            Self::I8(values) => vec![values.as_ptr().cast()],
             Self::U16(values) => vec![values.as_ptr().cast()],
             Self::U8(values) => vec![values.as_ptr().cast()],
             Self::Bits(bits) => vec![bits.bytes.as_ptr().cast()],
@@ -160,6 +170,8 @@ impl Array {
             Values::I64(_) => Values::I64(vec![]),
             Values::U32(_) => Values::U32(vec![]),
             Values::I32(_) => Values::I32(vec![]),
+            Values::I16(_) => Values::I16(vec![]),
+            Values::I8(_) => Values::I8(vec![]),
             Values::U16(_) => Values::U16(vec![]),
             Values::U8(_) => Values::U8(vec![]),
             Values::Bits(_) => Values::Bits(Bits::default()),

@@ -141,25 +141,28 @@ impl PyKernels {
         Spans::names()
     }
 
-    /// Facts of the tables that are observed here, of those named, each of a sample of the level
-    /// told; none for columns that are not as a decoder writes them.
+    /// Facts of those of some tables that are observed here, each with its columns and, where it is
+    /// sampled, of a level; none for columns of spans that are not as a decoder writes them.
     #[allow(clippy::needless_pass_by_value)] // pyo3 hands arguments over
     fn observe(
         &self,
         py: Python<'_>,
         columns: &PyColumns,
-        levels: HashMap<String, u32>,
+        tables: HashMap<String, (u32, Vec<String>)>,
     ) -> Vec<(&'static str, PyBatch)> {
         let found = py.detach(|| {
             let spans = Spans::of(&columns.table)?;
-            let seen = Seen {
-                patterns: &Patterns::of(&spans),
-                spans: &spans,
-                constants: &self.constants,
-            };
+            let patterns = Patterns::of(&spans);
             let made = OBSERVERS.iter().filter_map(|(name, observe)| {
-                let level = levels.get(*name)?;
-                Some((*name, observe(&seen, *level)))
+                let (level, columns) = tables.get(*name)?;
+                let seen = Seen {
+                    spans: &spans,
+                    patterns: &patterns,
+                    constants: &self.constants,
+                    level: *level,
+                    columns,
+                };
+                Some((*name, observe(&seen)))
             });
             Some(made.collect::<Vec<_>>())
         });

@@ -27,8 +27,8 @@ static ATTEMPTS: Layout<5, 7, 12> = Layout {
         ("callee", Kind::Code),
         ("operation", Kind::Code),
         ("healthy", Kind::Truth),
-        ("gap_bin", Kind::Number),
-        ("growth_bin", Kind::Number),
+        ("gap_bin", Kind::Bin),
+        ("growth_bin", Kind::Bin),
     ],
     measures: [
         ("groups", Merge::Sum),
@@ -49,7 +49,7 @@ static ATTEMPTS: Layout<5, 7, 12> = Layout {
 /// A row per kind of group and of gap; exemplars only of groups that were tried again.
 #[must_use]
 pub fn attempts(seen: &Seen<'_>) -> Array {
-    let (spans, c) = (seen.spans, seen.constants);
+    let spans = seen.spans;
     let mut table = Attempts::of(seen);
     for trace in spans.traces() {
         table.trace(trace);
@@ -57,7 +57,7 @@ pub fn attempts(seen: &Seen<'_>) -> Array {
     if (0..spans.rows).any(|row| spans.tries.get(row) > 1) {
         table.answers();
     }
-    table.exemplars(c)
+    table.exemplars(seen)
 }
 
 /// The table as far as it is made, and the groups of calls that are shown.
@@ -246,11 +246,11 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    fn exemplars(&self, c: &Constants) -> Array {
+    fn exemplars(&self, seen: &Seen<'_>) -> Array {
         let (spans, tried) = (self.spans, &self.tried);
         let first = |place: usize| tried[place].first;
         self.groups.with_exemplars(
-            c,
+            seen,
             &[
                 Field("score", Told::Time(&|p| Some(tried[p].attempts))),
                 Field("trace_hi", Told::Code(&|p| Some(spans.trace_hi[first(p)]))),

@@ -21,7 +21,7 @@ static EDGES: Layout<11, 2, 10> = Layout {
         ("unavailable", Kind::Truth),
         ("error_type", Kind::Code),
     ],
-    own: [("pane", Kind::Number), ("bin", Kind::Number)],
+    own: [("pane", Kind::Number), ("bin", Kind::Bin)],
     measures: [
         ("calls", Merge::Sum),
         ("client_ns", Merge::Sum),
@@ -60,7 +60,7 @@ pub fn edges(seen: &Seen<'_>) -> Array {
         ];
         groups.add(row, own, measures);
     }
-    groups.facts(c)
+    groups.facts(seen)
 }
 
 fn key(spans: &Spans<'_>, row: usize, c: &Constants) -> Option<[Cell; 11]> {

@@ -7,6 +7,7 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::exemplars::Field;
 use super::patterns::{folded, Patterns};
+use super::Seen;
 use crate::arrow::{Array, Values};
 use crate::columns::Bits;
 use crate::constants::Constants;
@@ -15,8 +16,14 @@ use crate::constants::Constants;
 pub enum Kind {
     /// codes of texts, ids, bits
     Code,
-    /// signed numbers: times, bins
+    /// times and counts
     Number,
+    /// bins, of 16 bits
+    Bin,
+    /// classes, of 8 bits
+    Class,
+    /// bits of traits
+    Traits,
     /// truth values
     Truth,
     /// names of a list, by number
@@ -64,6 +71,9 @@ impl<const P: usize, const R: usize, const M: usize> Layout<P, R, M> {
 
 /// A value of a key, none for null.
 pub type Cell = Option<u64>;
+
+/// What a column of a key holds, and the value of a group.
+type Asked<'a> = (&'a Kind, Box<dyn Fn(u32) -> Cell + 'a>);
 
 /// The kind of a pattern and the keys of a row, nulls as 0 and told by bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -225,75 +235,105 @@ impl<'a, const P: usize, const R: usize, const M: usize> Groups<'a, P, R, M> {
         worst.truncate(KEPT);
     }
 
-    /// A column for each key and measure.
+    /// The facts: a row a group, in the order of its keys; columns in the order of the table.
     #[must_use]
-    pub fn columns(&self, constants: &Constants) -> Vec<Array> {
-        let mut columns = vec![];
-        for (place, (name, kind)) in self.layout.shared.iter().enumerate() {
-            let cell = |key: &Key<R>| self.shared[key.kind as usize][place];
-            columns.push(self.key(name, kind, cell, constants));
-        }
-        for (place, (name, kind)) in self.layout.own.iter().enumerate() {
-            columns.push(self.key(name, kind, |key| key.cell(place), constants));
-        }
-        let measures = self.layout.measures.iter().enumerate();
-        columns.extend(measures.map(|(place, (name, merge))| self.measure(place, name, *merge)));
-        columns
+    pub fn facts(&self, seen: &Seen<'_>) -> Array {
+        self.with_exemplars(seen, &[])
     }
 
-    /// The groups as a frame.
+    /// The same with `exemplars`: what is told of the rows that were shown, the worst first.
     #[must_use]
-    pub fn facts(&self, constants: &Constants) -> Array {
-        Array::of_columns(self.own.len(), self.columns(constants))
-    }
-
-    /// The groups with `exemplars`: what is told of the rows that were shown, the worst first.
-    #[must_use]
-    pub fn with_exemplars(&self, constants: &Constants, fields: &[Field<'_>]) -> Array {
-        let mut offsets = vec![0];
-        let mut rows = vec![];
-        for group in 0..self.own.len() {
-            rows.extend(self.worst.get(group).into_iter().flatten());
-            offsets.push(rows.len() as i64);
-        }
-        let some = Bits::of_rows(self.own.len(), |row| offsets[row] < offsets[row + 1]);
-        let told = fields.iter().map(|field| field.of(&rows)).collect();
-        let told = Values::Struct(rows.len(), told);
-        let mut columns = self.columns(constants);
-        columns.push(Array::of_lists("exemplars", offsets, told, Some(some)));
-        Array::of_columns(self.own.len(), columns)
-    }
-
-    fn key(
-        &self,
-        name: &str,
-        kind: &Kind,
-        cell: impl Fn(&Key<R>) -> Cell,
-        constants: &Constants,
-    ) -> Array {
-        let cells: Vec<Cell> = self.own.iter().map(cell).collect();
-        let valid = Bits::of_rows(cells.len(), |row| cells[row].is_some());
-        let values = cells.iter().map(|cell| cell.unwrap_or_default());
-        let values = match kind {
-            Kind::Code => Values::U64(values.collect()),
-            Kind::Number => Values::I64(values.map(|value| value as i64).collect()),
-            Kind::Truth => Values::Bits(values.map(|value| value != 0).collect()),
-            Kind::Name(list) => {
-                let numbers = values.map(|value| value as u8).collect();
-                return Array::of_names(name, numbers, Some(valid), list(constants));
+    pub fn with_exemplars(&self, seen: &Seen<'_>, fields: &[Field<'_>]) -> Array {
+        let order = self.order(seen.columns);
+        let columns = seen.columns.iter().map(|name| {
+            let measured = |(one, _): &(&str, Merge)| one == name;
+            match (
+                self.key(name),
+                self.layout.measures.iter().position(measured),
+            ) {
+                (Some(key), _) => key_column(name, &key, &order, seen.constants),
+                (None, Some(place)) => self.measure_column(place, &order),
+                (None, None) => self.exemplars(name, &order, fields),
             }
-        };
-        Array::new(name, values, Some(valid))
+        });
+        Array::of_columns(order.len(), columns.collect())
     }
 
-    fn measure(&self, place: usize, name: &str, merge: Merge) -> Array {
+    /// A key by name: what it holds, and how it is told of a group.
+    fn key(&self, name: &str) -> Option<Asked<'_>> {
+        let named = |(one, _): &(&str, Kind)| *one == name;
+        if let Some(place) = self.layout.shared.iter().position(named) {
+            let tell = move |group| self.shared[self.own[group as usize].kind as usize][place];
+            return Some((&self.layout.shared[place].1, Box::new(tell)));
+        }
+        let place = self.layout.own.iter().position(named)?;
+        let tell = move |group| self.own[group as usize].cell(place);
+        Some((&self.layout.own[place].1, Box::new(tell)))
+    }
+
+    /// All groups by their keys, a null before every value.
+    fn order(&self, columns: &[String]) -> Vec<u32> {
+        let keys: Vec<_> = columns.iter().filter_map(|name| self.key(name)).collect();
+        let mut order: Vec<u32> = (0..self.own.len() as u32).collect();
+        order.sort_unstable_by(|one, other| {
+            let mut each = keys.iter().map(|(kind, tell)| {
+                let (one, other) = (tell(*one), tell(*other));
+                match kind {
+                    Kind::Number | Kind::Bin | Kind::Class => one
+                        .map(|value| value as i64)
+                        .cmp(&other.map(|value| value as i64)),
+                    _ => one.cmp(&other),
+                }
+            });
+            each.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+        });
+        order
+    }
+
+    fn measure_column(&self, place: usize, order: &[u32]) -> Array {
+        let (name, merge) = self.layout.measures[place];
         let none = match merge {
             Merge::Sum => None,
             Merge::Least => Some(NO_LEAST),
             Merge::Most => Some(NO_MOST),
         };
-        let values: Vec<i64> = self.measures.iter().map(|all| all[place]).collect();
+        let measures = order
+            .iter()
+            .map(|group| self.measures[*group as usize][place]);
+        let values: Vec<i64> = measures.collect();
         let valid = Bits::of_rows(values.len(), |row| Some(values[row]) != none);
         Array::new(name, Values::I64(values), Some(valid))
     }
+
+    fn exemplars(&self, name: &str, order: &[u32], fields: &[Field<'_>]) -> Array {
+        let mut offsets = vec![0];
+        let mut rows = vec![];
+        for group in order {
+            rows.extend(self.worst.get(*group as usize).into_iter().flatten());
+            offsets.push(rows.len() as i64);
+        }
+        let some = Bits::of_rows(order.len(), |row| offsets[row] < offsets[row + 1]);
+        let told = fields.iter().map(|field| field.of(&rows)).collect();
+        Array::of_lists(name, offsets, Values::Struct(rows.len(), told), Some(some))
+    }
+}
+
+/// A column of the key of each group.
+fn key_column(name: &str, (kind, tell): &Asked<'_>, order: &[u32], constants: &Constants) -> Array {
+    let cells: Vec<Cell> = order.iter().map(|group| tell(*group)).collect();
+    let valid = Bits::of_rows(cells.len(), |row| cells[row].is_some());
+    let values = cells.iter().map(|cell| cell.unwrap_or_default());
+    let values = match kind {
+        Kind::Code => Values::U64(values.collect()),
+        Kind::Number => Values::I64(values.map(|value| value as i64).collect()),
+        Kind::Bin => Values::I16(values.map(|value| value as i16).collect()),
+        Kind::Class => Values::I8(values.map(|value| value as i8).collect()),
+        Kind::Traits => Values::U32(values.map(|value| value as u32).collect()),
+        Kind::Truth => Values::Bits(values.map(|value| value != 0).collect()),
+        Kind::Name(list) => {
+            let numbers = values.map(|value| value as u8).collect();
+            return Array::of_names(name, numbers, Some(valid), list(constants));
+        }
+    };
+    Array::new(name, values, Some(valid))
 }

@@ -29,17 +29,21 @@ pub struct Seen<'a> {
     pub patterns: &'a Patterns,
     /// names, bits and codes
     pub constants: &'a Constants,
+    /// of a sampled table: subjects that are not in the sample of this level are left out
+    pub level: u32,
+    /// the columns of the table, in their order
+    pub columns: &'a [String],
 }
 
-/// The facts of a table; a sampled one leaves out what is not in the sample of a level.
-pub type Observer = fn(&Seen<'_>, u32) -> Array;
+/// Makes the facts of a table.
+pub type Observer = fn(&Seen<'_>) -> Array;
 
 /// All tables that are observed here.
 pub const OBSERVERS: &[(&str, Observer)] = &[
-    ("attempts", |seen, _| attempts::attempts(seen)),
-    ("edges", |seen, _| edges::edges(seen)),
-    ("repeats", |seen, _| repeats::repeats(seen)),
-    ("segments", |seen, _| segments::segments(seen)),
+    ("attempts", attempts::attempts),
+    ("edges", edges::edges),
+    ("repeats", repeats::repeats),
+    ("segments", segments::segments),
 ];
 
 /// A value of a key that is never null.

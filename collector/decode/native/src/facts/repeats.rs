@@ -33,12 +33,12 @@ static REPEATS: Layout<10, 12, 12> = Layout {
         ("values", Kind::Name(|c| &c.valued)),
         ("mode", Kind::Name(|c| &c.modes)),
         ("transaction", Kind::Name(|c| &c.transactions)),
-        ("form", Kind::Code),
+        ("form", Kind::Traits),
         ("attempts", Kind::Truth),
-        ("failed_class", Kind::Number),
-        ("interval_class", Kind::Number),
-        ("spread_class", Kind::Number),
-        ("idle_class", Kind::Number),
+        ("failed_class", Kind::Class),
+        ("interval_class", Kind::Class),
+        ("spread_class", Kind::Class),
+        ("idle_class", Kind::Class),
         ("n_bin", Kind::Number),
     ],
     measures: [
@@ -78,20 +78,16 @@ pub fn repeats(seen: &Seen<'_>) -> Array {
         let rank = |place: usize| found[place].rank(spans);
         groups.show(group, place, |one, other| rank(one).cmp(&rank(other)));
     }
-    exemplars(&groups, &found, spans, c)
+    exemplars(seen, &groups, &found)
 }
 
-fn exemplars(
-    groups: &Groups<'_, 10, 12, 12>,
-    found: &[Loop],
-    spans: &Spans<'_>,
-    c: &Constants,
-) -> Array {
+fn exemplars(seen: &Seen<'_>, groups: &Groups<'_, 10, 12, 12>, found: &[Loop]) -> Array {
+    let spans = seen.spans;
     let told = |place: usize| &found[place].told;
     let first = |place: usize| found[place].told.first;
     let source = |place: usize| found[place].source;
     groups.with_exemplars(
-        c,
+        seen,
         &[
             Field("score", Told::Time(&|p| Some(told(p).wasted_ns))),
             Field("trace_hi", Told::Code(&|p| Some(spans.trace_hi[first(p)]))),

@@ -106,7 +106,7 @@ pub fn segments(seen: &Seen<'_>) -> Array {
     let of_entry = |row: usize| &segments[places[spans.entry[row] as usize] as usize];
     let call = |row: usize| Some(of_entry(row).longest as usize).filter(|row| *row < spans.rows);
     groups.with_exemplars(
-        c,
+        seen,
         &[
             Field("score", Told::Time(&|row| Some(spans.duration_ns[row]))),
             Field("trace_hi", Told::Code(&|row| Some(spans.trace_hi[row]))),
