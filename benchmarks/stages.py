@@ -19,7 +19,7 @@ from benchmarks.flow import SPANS_A_JUDGEMENT, Material, Stage
 from collector.decode.choice import NATIVE
 from collector.inline import inline
 from detectors.kit.catalogue import rules, tables
-from detectors.kit.engine import judge, merge_facts, facts_of
+from detectors.kit.engine import facts_of, judge, merge_facts
 from detectors.kit.shapes.sql import shape_statement
 
 _TEXT_OF_STATEMENTS = ("db.statement", "db.query.text")
