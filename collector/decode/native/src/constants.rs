@@ -66,6 +66,17 @@ constants! {
         publish = "publish",
     }
     "expiries": expiries { never = "none", some = "some", unknown = "unknown" }
+    "entries.outcome": outcomes {
+        fine = "ok",
+        client_error = "client_error",
+        in_error = "error",
+    }
+    "lookups.role": roles {
+        read = "read",
+        fill = "fill",
+        evict = "evict",
+        other = "other",
+    }
     "repeats.values": valued {
         hidden = "hidden",
         distinct = "distinct",
@@ -93,6 +104,10 @@ constants! {
         pipeline = "PIPELINE",
         multi_row = "MULTI_ROW",
         locking = "LOCKING",
+        ping = "PING",
+        control = "CONTROL",
+        schema = "DDL",
+        health = "HEALTH",
     }
     codes { missing = "missing", memcached = "memcached", bumps = "bumps" }
 }

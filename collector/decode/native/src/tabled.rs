@@ -58,6 +58,8 @@ pub fn constants() -> Constants {
                 "statuses" => "unset ok error",
                 "categories" => "internal db cache http rpc messaging connection transaction",
                 "works" => "query write call cache_read publish",
+                "entries.outcome" => "ok client_error error",
+                "lookups.role" => "read fill evict other",
                 "repeats.values" => "hidden distinct mixed same",
                 "repeats.mode" => "sequential parallel",
                 "repeats.transaction" => "unknown inside outside",
@@ -71,7 +73,7 @@ pub fn constants() -> Constants {
         }
         fn bit(&self, name: &str) -> Result<u32, ()> {
             let all = "READ WRITE LISTED PARAMETERS SINGLE_KEY FILL EVICT EXPIRES NO_WORK \
-                       AGGREGATED PAGED PIPELINE MULTI_ROW LOCKING";
+                       AGGREGATED PAGED PIPELINE MULTI_ROW LOCKING PING CONTROL DDL HEALTH";
             let place = all.split(' ').position(|trait_| trait_ == name);
             place.map(|place| 1 << place).ok_or(())
         }

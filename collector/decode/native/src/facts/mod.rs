@@ -6,14 +6,19 @@
 pub mod attempts;
 pub mod bins;
 pub mod edges;
+pub mod entries;
 pub mod exemplars;
 pub mod groups;
+pub mod instances;
+pub mod lookups;
 pub mod patterns;
 pub mod repeats;
 pub mod repetition;
 pub mod segments;
+pub mod sight;
 pub mod spans;
 pub mod tried;
+pub mod writes;
 
 use crate::arrow::Array;
 use crate::constants::Constants;
@@ -42,8 +47,13 @@ pub type Observer = fn(&Seen<'_>) -> Array;
 pub const OBSERVERS: &[(&str, Observer)] = &[
     ("attempts", attempts::attempts),
     ("edges", edges::edges),
+    ("entries", entries::entries),
+    ("instances", instances::instances),
+    ("lookups", lookups::lookups),
     ("repeats", repeats::repeats),
     ("segments", segments::segments),
+    ("sight", sight::sight),
+    ("writes", writes::writes),
 ];
 
 /// A value of a key that is never null.

@@ -91,13 +91,25 @@ spans! {
         http_status: i32,
         rpc_status: i32,
         code_line: i32,
+        path: u64,
+        parent_span_id: u64,
+        sample_ppm: u32,
         servers: u32,
         tries: u32,
         resends: i32,
         server_ns: i64,
         work: u8,
     }
-    flags { is_entry, outgoing, failed }
+    flags {
+        is_entry,
+        outgoing,
+        failed,
+        hit,
+        refreshed,
+        cleared,
+        cleared_before,
+        bumped,
+    }
 }
 
 impl<'a> Spans<'a> {
@@ -158,5 +170,23 @@ impl<'a> Spans<'a> {
         let rpc = self.rpc_status.get(row);
         let silent = !self.http_status.has(row) && rpc == 0;
         self.status[row] == error && silent || matches!(rpc, 1 | 4)
+    }
+
+    /// Whether a request was answered with success: `work.answered`.
+    #[inline]
+    #[must_use]
+    pub fn answered(&self, row: usize, error: u8) -> bool {
+        let http = self.http_status.known(row).unwrap_or(200);
+        (200..300).contains(&http) && self.status[row] != error && self.rpc_status.get(row) == 0
+    }
+
+    /// Whether a request failed as one does whose state is elsewhere: `work.refused`.
+    #[inline]
+    #[must_use]
+    pub fn refused(&self, row: usize, error: u8) -> bool {
+        let http = self.http_status.get(row);
+        let broken = !self.http_status.has(row) && self.status[row] == error;
+        let refusal = matches!(http, 401 | 403 | 404 | 409 | 410) || http >= 500;
+        refusal || broken || self.rpc_status.get(row) != 0
     }
 }
