@@ -126,12 +126,12 @@ def facts_of(
     chosen: Iterable[FactsTable], spans: pl.DataFrame, levels: Mapping[str, int]
 ) -> Iterator[tuple[FactsTable, pl.DataFrame]]:
     """Whole traces with all columns -> each table's facts, a row per key, in canonical order."""
-    at = {table: levels.get(table.name, 0) for table in chosen}
-    told = {t.name: (level, list(merging.schema(t))) for t, level in at.items()}
+    at = {t: None if sampling.sample_key(t) is None else levels.get(t.name, 0) for t in chosen}
+    told = {table.name: (level, list(merging.schema(table))) for table, level in at.items()}
     made = native.facts_of(spans, told)
     for table, level in at.items():
         rows = made.pop(table.name, None)
-        if sampling.sample_key(table) is not None:
+        if level is not None:
             if rows is None:
                 rows = cast("SampledTable", table).observe(spans, level)
             yield table, merging.regroup(table, rows)

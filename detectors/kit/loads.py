@@ -14,7 +14,7 @@ TOLD = ("values", "path", "actor", "nothing")
 Told = pl.Enum(TOLD)
 """What tells one read of a shape from another: its values, else the path of the request with a
 parameter or query, else who asks (the read is then likely to be about that person)."""
-_NO_VALUES = code("")
+NO_VALUES = code("")
 """`values` of a statement without any parameter."""
 
 
@@ -64,7 +64,7 @@ def _identity() -> pl.Expr:
         .then("entry_path")
         .otherwise("entry_actor")
     )
-    constant = (pl.col("told") == "nothing") | (pl.col("values") == _NO_VALUES)
+    constant = (pl.col("told") == "nothing") | (pl.col("values") == NO_VALUES)
     return (
         pl.when(constant.fill_null(False))
         .then(pl.lit(ALWAYS, dtype=pl.UInt64))

@@ -50,6 +50,7 @@ def kernels() -> Any | None:
 
 def _constants() -> dict[str, Any]:
     from detectors.kit.aside import BUMPS, EXPIRIES, MEMCACHED  # these modules import this one
+    from detectors.kit.loads import NO_VALUES
     from detectors.kit.work import NO_WORK, WORKS
 
     return {
@@ -60,7 +61,12 @@ def _constants() -> dict[str, Any]:
         "expiries": EXPIRIES,
         **_named(),
         "traits": {**{t.name: int(t) for t in Trait}, "NO_WORK": int(NO_WORK)},
-        "codes": {"missing": [code(MISSING_ENTRY)], "memcached": [MEMCACHED], "bumps": BUMPS},
+        "codes": {
+            "missing": [code(MISSING_ENTRY)],
+            "memcached": [MEMCACHED],
+            "bumps": BUMPS,
+            "no_values": [NO_VALUES],
+        },
     }
 
 
@@ -151,13 +157,13 @@ def _observed() -> Sequence[str]:
 
 
 def facts_of(
-    spans: pl.DataFrame, tables: Mapping[str, tuple[int, list[str]]]
+    spans: pl.DataFrame, tables: Mapping[str, tuple[int | None, list[str]]]
 ) -> dict[str, pl.DataFrame]:
     """Whole traces with all columns -> the facts of those of the tables that are made natively.
 
-    tables: by name, the level at which to observe a sampled one (0 for others) and its columns.
-    Facts are those that `observe` of the table gives, a row per key. Where the table is not sampled
-    they are in canonical order and as `merge.regroup` leaves them.
+    tables: by name, the level at which to observe a sampled one (None for others) and its columns.
+    Facts are those that `observe` of the table gives, a row per key. Those of a
+    table that is not sampled are as `merge.regroup` leaves them.
     """
     native = kernels()
     if native is None:

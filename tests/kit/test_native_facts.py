@@ -103,4 +103,4 @@ def test_what_is_drawn_makes_facts_of_each_kind() -> None:
 def test_what_a_decoder_writes_is_observed_natively() -> None:
     spans = all_steps(traffic(1, 500, "any", 50))[0]
 
-    assert native.facts_of(spans, {"edges": (0, ["caller", "calls"])})
+    assert native.facts_of(spans, {"edges": (None, ["caller", "calls"])})

@@ -40,7 +40,7 @@ class Kernels:
     @staticmethod
     def observed() -> list[str]: ...
     def observe(
-        self, columns: Columns, tables: dict[str, tuple[int, list[str]]]
+        self, columns: Columns, tables: dict[str, tuple[int | None, list[str]]]
     ) -> list[tuple[str, Batch]]: ...
 
 class Spool:

@@ -77,6 +77,12 @@ constants! {
         evict = "evict",
         other = "other",
     }
+    "reads.told": told {
+        by_values = "values",
+        by_path = "path",
+        by_actor = "actor",
+        by_nothing = "nothing",
+    }
     "repeats.values": valued {
         hidden = "hidden",
         distinct = "distinct",
@@ -108,8 +114,9 @@ constants! {
         control = "CONTROL",
         schema = "DDL",
         health = "HEALTH",
+        volatile = "VOLATILE",
     }
-    codes { missing = "missing", memcached = "memcached", bumps = "bumps" }
+    codes { no_values = "no_values", missing = "missing", memcached = "memcached", bumps = "bumps" }
 }
 
 impl Constants {

@@ -148,7 +148,7 @@ impl PyKernels {
         &self,
         py: Python<'_>,
         columns: &PyColumns,
-        tables: HashMap<String, (u32, Vec<String>)>,
+        tables: HashMap<String, (Option<u32>, Vec<String>)>,
     ) -> Vec<(&'static str, PyBatch)> {
         let found = py.detach(|| {
             let spans = Spans::of(&columns.table)?;

@@ -60,6 +60,7 @@ pub fn constants() -> Constants {
                 "works" => "query write call cache_read publish",
                 "entries.outcome" => "ok client_error error",
                 "lookups.role" => "read fill evict other",
+                "reads.told" => "values path actor nothing",
                 "repeats.values" => "hidden distinct mixed same",
                 "repeats.mode" => "sequential parallel",
                 "repeats.transaction" => "unknown inside outside",
@@ -73,7 +74,7 @@ pub fn constants() -> Constants {
         }
         fn bit(&self, name: &str) -> Result<u32, ()> {
             let all = "READ WRITE LISTED PARAMETERS SINGLE_KEY FILL EVICT EXPIRES NO_WORK \
-                       AGGREGATED PAGED PIPELINE MULTI_ROW LOCKING PING CONTROL DDL HEALTH";
+                       AGGREGATED PAGED PIPELINE MULTI_ROW LOCKING PING CONTROL DDL HEALTH VOLATILE";
             let place = all.split(' ').position(|trait_| trait_ == name);
             place.map(|place| 1 << place).ok_or(())
         }

@@ -244,7 +244,7 @@ impl<'a, const P: usize, const R: usize, const M: usize> Groups<'a, P, R, M> {
     /// The same with `exemplars`: what is told of the rows that were shown, the worst first.
     #[must_use]
     pub fn with_exemplars(&self, seen: &Seen<'_>, fields: &[Field<'_>]) -> Array {
-        let order = self.order(seen.columns);
+        let order = self.order(seen);
         let columns = seen.columns.iter().map(|name| {
             let measured = |(one, _): &(&str, Merge)| one == name;
             match (
@@ -271,10 +271,18 @@ impl<'a, const P: usize, const R: usize, const M: usize> Groups<'a, P, R, M> {
         Some((&self.layout.own[place].1, Box::new(tell)))
     }
 
-    /// All groups by their keys, a null before every value.
-    fn order(&self, columns: &[String]) -> Vec<u32> {
-        let keys: Vec<_> = columns.iter().filter_map(|name| self.key(name)).collect();
+    /// All groups by their keys, a null before every value; those of a sampled table as they came,
+    /// for their order is another.
+    fn order(&self, seen: &Seen<'_>) -> Vec<u32> {
         let mut order: Vec<u32> = (0..self.own.len() as u32).collect();
+        if seen.level.is_some() {
+            return order;
+        }
+        let keys: Vec<_> = seen
+            .columns
+            .iter()
+            .filter_map(|name| self.key(name))
+            .collect();
         order.sort_unstable_by(|one, other| {
             let mut each = keys.iter().map(|(kind, tell)| {
                 let (one, other) = (tell(*one), tell(*other));

@@ -10,8 +10,12 @@ pub mod entries;
 pub mod exemplars;
 pub mod groups;
 pub mod instances;
+pub mod links;
+pub mod loads;
 pub mod lookups;
+pub mod once;
 pub mod patterns;
+pub mod reads;
 pub mod repeats;
 pub mod repetition;
 pub mod segments;
@@ -35,7 +39,7 @@ pub struct Seen<'a> {
     /// names, bits and codes
     pub constants: &'a Constants,
     /// of a sampled table: subjects that are not in the sample of this level are left out
-    pub level: u32,
+    pub level: Option<u32>,
     /// the columns of the table, in their order
     pub columns: &'a [String],
 }
@@ -49,7 +53,9 @@ pub const OBSERVERS: &[(&str, Observer)] = &[
     ("edges", edges::edges),
     ("entries", entries::entries),
     ("instances", instances::instances),
+    ("links", links::links),
     ("lookups", lookups::lookups),
+    ("reads", reads::reads),
     ("repeats", repeats::repeats),
     ("segments", segments::segments),
     ("sight", sight::sight),

@@ -18,14 +18,25 @@ pub struct Patterns {
     pub first: Vec<u32>,
 }
 
-/// Odd numbers of well-known mixers (`SplitMix64`, `wyhash`).
-const ODD: [u64; 2] = [0x9E37_79B9_7F4A_7C15, 0xA076_1D64_78BD_642F];
+/// `_ODD` of `detectors/kit/sampling.py`.
+pub const ODDS: [u64; 3] = [
+    0xFF51_AFD7_ED55_8CCD,
+    0xC4CE_B9FE_1A85_EC53,
+    0xBF58_476D_1CE4_E5B9,
+];
+
+/// `_final` of `detectors/kit/sampling.py`: the last step of a mix.
+#[inline]
+#[must_use]
+pub fn final_of(value: u64) -> u64 {
+    (value ^ (value >> 32)).wrapping_mul(ODDS[0])
+}
 
 /// A number that both go into, by both halves of a product.
 #[inline]
 #[must_use]
 pub fn folded(one: u64, other: u64) -> u64 {
-    let whole = u128::from(one ^ ODD[0]) * u128::from(other ^ ODD[1]);
+    let whole = u128::from(one ^ ODDS[1]) * u128::from(other ^ ODDS[2]);
     (whole as u64) ^ (whole >> 64) as u64
 }
 

@@ -57,6 +57,10 @@ spans! {
         entry: u32,
         parent_row: i32,
         self_ns: i64,
+        lookups: i64,
+        fills: i64,
+        value_writes: i64,
+        evictions: i64,
         kind: u8,
         status: u8,
         category: u8,
@@ -94,6 +98,11 @@ spans! {
         path: u64,
         parent_span_id: u64,
         sample_ppm: u32,
+        lookup_key: u64,
+        expiry: u8,
+        entry_entity: u64,
+        entry_actor: u64,
+        entry_path: u64,
         servers: u32,
         tries: u32,
         resends: i32,
@@ -109,6 +118,10 @@ spans! {
         cleared,
         cleared_before,
         bumped,
+        looked,
+        filled,
+        lookup_hit,
+        entry_ok,
     }
 }
 

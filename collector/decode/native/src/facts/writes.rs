@@ -1,9 +1,8 @@
 //! What services write: `detectors/facts/writes.py`.
 
-use std::collections::HashSet;
-
 use super::bins::pane;
-use super::groups::{Cell, Groups, Kind, Layout, Merge};
+use super::groups::{Groups, Kind, Layout, Merge};
+use super::once::Once;
 use super::{cell, Seen};
 use crate::arrow::Array;
 
@@ -47,14 +46,10 @@ pub fn writes(seen: &Seen<'_>) -> Array {
         ])
     };
     let mut groups = Groups::new(&WRITES, seen.patterns, key);
-    let mut counted: HashSet<[Cell; 3]> = HashSet::new();
-    let mut trace = 0;
+    let mut once = Once::default();
     for row in groups.wanted() {
-        if std::mem::replace(&mut trace, spans.trace[row]) != spans.trace[row] {
-            counted.clear();
-        }
         let named = [&spans.entry_label, &spans.target, &spans.operation];
-        let is_new = counted.insert(named.map(|column| column.known(row)));
+        let is_new = once.is_first(spans.trace[row], named.map(|column| column.known(row)));
         let flags = [
             &spans.failed,
             &spans.refreshed,
