@@ -35,10 +35,14 @@ pub enum Kind {
 pub enum Merge {
     /// added up
     Sum,
-    /// the smallest stays; `NO_LEAST` for none
+    /// the smallest stays
     Least,
-    /// the largest stays; `NO_MOST` for none
+    /// likewise, of those that are known; `NO_LEAST` for none
+    LeastKnown,
+    /// the largest stays
     Most,
+    /// likewise, of those that are known; `NO_MOST` for none
+    MostKnown,
 }
 
 /// Of a row without a time: any other is smaller.
@@ -301,9 +305,9 @@ impl<'a, const P: usize, const R: usize, const M: usize> Groups<'a, P, R, M> {
     fn measure_column(&self, place: usize, order: &[u32]) -> Array {
         let (name, merge) = self.layout.measures[place];
         let none = match merge {
-            Merge::Sum => None,
-            Merge::Least => Some(NO_LEAST),
-            Merge::Most => Some(NO_MOST),
+            Merge::Sum | Merge::Least | Merge::Most => None,
+            Merge::LeastKnown => Some(NO_LEAST),
+            Merge::MostKnown => Some(NO_MOST),
         };
         let measures = order
             .iter()

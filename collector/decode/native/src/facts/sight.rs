@@ -28,8 +28,8 @@ static SIGHT: Layout<5, 1, 14> = Layout {
         ("instanced", Merge::Sum),
         ("sampled", Merge::Sum),
         ("failed", Merge::Sum),
-        ("sample_ppm", Merge::Least),
         ("first_ns", Merge::Least),
+        ("sample_ppm", Merge::LeastKnown),
         ("last_ns", Merge::Most),
     ],
 };
@@ -77,8 +77,8 @@ fn measures(spans: &Spans<'_>, row: usize, c: &Constants) -> [i64; 14] {
     for (measure, told) in measures[1..].iter_mut().zip(told) {
         *measure = i64::from(told);
     }
-    measures[11] = sampled.map_or(NO_LEAST, i64::from);
-    measures[12] = spans.start_ns[row];
+    measures[11] = spans.start_ns[row];
+    measures[12] = sampled.map_or(NO_LEAST, i64::from);
     measures[13] = spans.end_ns(row);
     measures
 }
