@@ -120,6 +120,12 @@ class Analysis:
         due = self._pace.due(clock_s, news=self._detector.has_news)
         return not (self._handover.held or due)
 
+    @property
+    def blank(self) -> bool:
+        """Whether there are neither spans nor facts."""
+        detector = self._detector
+        return not (self._handover.held or detector.has_news or detector.facts_rows)
+
     def finish(self, now_s: float) -> None:
         """Closes, observes and judges everything that was handed over."""
         self._take()

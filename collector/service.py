@@ -20,8 +20,8 @@ from typing import Any
 import uvicorn
 
 from collector.analysis import Analysis
-from collector.expose.api import Source, admin_app
-from collector.expose.metrics import Snapshot
+from collector.expose.admin import admin_app
+from collector.expose.source import Snapshot, Source
 from collector.forward import Forwarder
 from collector.handover import Handover
 from collector.inline import inline
@@ -161,13 +161,20 @@ class Service:
     def _step(self) -> None:
         clock_s = time.monotonic()
         if not self._analysis.idle(clock_s):
-            inline(lambda: self._analysis.step(time.time(), clock_s))
+            self._run(lambda: self._analysis.step(time.time(), clock_s))
+
+    def _run(self, work: Callable[[], None]) -> None:
+        """Runs work of the analysis, which with nothing at hand asks no query."""
+        if self._analysis.blank:
+            work()  # `inline` alone loads 5 MB of Polars
+        else:
+            inline(work)
 
     async def _in(self, thread: ThreadPoolExecutor, work: Callable[..., None], *told: Any) -> None:
         await asyncio.get_running_loop().run_in_executor(thread, work, *told)
 
     async def _analyse(self, work: Callable[[], None]) -> None:
-        await self._in(self._analysing, inline, work)
+        await self._in(self._analysing, self._run, work)
 
     async def snapshot(self) -> Snapshot:
         """All that may be shown now; as of a moment ago while the analysis is busy."""

@@ -1,21 +1,23 @@
-"""The admin port: metrics, health, findings, rules, visibility, and a page for people.
+"""What people and programs ask of the admin port: findings, rules, visibility, and a page.
 
-What is large is written in a thread: the event loop answers exporters meanwhile.
+What is large is written in a thread: the event loop answers exporters meanwhile. Documents what
+`admin` answers as well.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 
-from collector.expose.metrics import Snapshot, render
+from collector.expose.admin import PLAIN, Answer
 from collector.expose.page import POLICY, page
+from collector.expose.source import Source
 from collector.ledger import Case
 from collector.report.model import finding_data, timestamp
 from collector.version import VERSION
@@ -75,32 +77,17 @@ class VisibilityModel(BaseModel):
     reveal: str
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where the admin port gets what it shows."""
-
-    snapshot: Callable[[], Awaitable[Snapshot]]
-    ready: Callable[[], bool]
-    rules: tuple[Rule, ...]
-
-
-def admin_app(source: Source) -> FastAPI:
-    """The admin port as an ASGI application."""
+def api(source: Source) -> FastAPI:
+    """The API, its documentation and the page as an ASGI application."""
     app = FastAPI(
         title="spanlint",
         version=VERSION,
         description="Findings of a linter for running systems.",
         redoc_url=None,
     )
-    _add_health(app, source)
+    for path, answer in PLAIN.items():
+        _add_plain(app, path, answer, source)
     _add_api(app, source)
-
-    @app.get("/metrics", response_class=Response, summary="Prometheus metrics")
-    async def metrics(request: Request) -> Response:
-        accept = request.headers.get("accept", "")
-        shown = await source.snapshot()
-        content, content_type = await asyncio.to_thread(render, shown, accept)
-        return Response(content, media_type=content_type)
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     async def people() -> HTMLResponse:
@@ -111,16 +98,15 @@ def admin_app(source: Source) -> FastAPI:
     return app
 
 
-def _add_health(app: FastAPI, source: Source) -> None:
-    @app.get("/healthz", summary="The process lives")
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
+def _add_plain(
+    app: FastAPI, path: str, answer: Callable[[Source, str], Awaitable[Answer]], source: Source
+) -> None:
+    title = (answer.__doc__ or "").rstrip(".")
 
-    @app.get("/readyz", summary="Spans are taken", responses={503: {"description": "not yet"}})
-    async def readyz(response: Response) -> dict[str, str]:
-        ready = source.ready()
-        response.status_code = 200 if ready else 503
-        return {"status": "ready" if ready else "not ready"}
+    @app.get(path, response_class=Response, summary=title, name=path.strip("/"))
+    async def plain(request: Request) -> Response:
+        status, media, content = await answer(source, request.headers.get("accept", ""))
+        return Response(content, status, media_type=media)
 
 
 def _add_api(app: FastAPI, source: Source) -> None:

@@ -5,9 +5,7 @@ Names and labels are part of the interface; `docs/metrics.md` lists them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
@@ -22,10 +20,10 @@ from prometheus_client.samples import Exemplar
 
 from collector.expose import cases, ratios, telemetry
 from collector.expose.cases import gauge
+from collector.expose.source import Snapshot
 from collector.ledger import FORGOTTEN, OCCURRENCES, WASTED, Case
 from collector.store import STAGE_RUNS, STAGE_SECONDS, Labels
 from detectors.kit.catalogue import rules
-from detectors.kit.contract import Visibility
 
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     OCCURRENCES: (
@@ -99,26 +97,6 @@ HISTOGRAMS = {
         ("service", "span_name", "span_kind", "status_code"),
     ),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All that a scrape shows.
-
-    counters: committed values. gauges: values of `PLAIN_GAUGES`. facts_rows: rows by table. parked:
-    codes of rules. limits: settings by name.
-    """
-
-    version: str
-    counters: Mapping[tuple[str, Labels], float]
-    cases: Iterable[Case]
-    visibility: Iterable[Visibility]
-    gauges: Mapping[str, float]
-    facts_rows: Mapping[str, int] = field(default_factory=dict)
-    parked: AbstractSet[str] = frozenset()
-    limits: Mapping[str, float] = field(default_factory=dict)
-    max_series: int = 5_000
-    decoder: str = "reference"
 
 
 def render(snapshot: Snapshot, accept: str) -> tuple[bytes, str]:

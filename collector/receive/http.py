@@ -7,11 +7,11 @@ more than decoding (docs/decisions/0042). Source: https://opentelemetry.io/docs/
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, get_args
+from typing import get_args
 
 from google.rpc.status_pb2 import Status
 
+from collector.asgi import App, Message, Receive, Send, respond
 from collector.decode.model import Counts
 from collector.receive.answers import MESSAGES, grpc_code
 from collector.receive.bodies import Refusal, too_large, unsupported
@@ -23,21 +23,16 @@ _SIGNALS: dict[str, Signal] = {f"/v1/{signal}": signal for signal in get_args(Si
 _NO_METHOD = 405
 _NO_PATH = 404
 
-_Message = MutableMapping[str, Any]
-_Receive = Callable[[], Awaitable[_Message]]
-_Send = Callable[[_Message], Awaitable[None]]
-_App = Callable[[_Message, _Receive, _Send], Awaitable[None]]
 
-
-def otlp_app(intake: Intake, max_body_bytes: int) -> _App:
+def otlp_app(intake: Intake, max_body_bytes: int) -> App:
     """The receiver as an ASGI application."""
 
-    async def app(scope: _Message, receive: _Receive, send: _Send) -> None:
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
         signal = _SIGNALS.get(scope["path"])
         if signal is None:
-            await _send(send, _NO_PATH, "text/plain", b"Not Found")
+            await respond(send, _NO_PATH, "text/plain", b"Not Found")
         elif scope["method"] != "POST":
-            await _send(send, _NO_METHOD, "text/plain", b"Method Not Allowed", {"allow": "POST"})
+            await respond(send, _NO_METHOD, "text/plain", b"Method Not Allowed", {"allow": "POST"})
         else:
             await _export(signal, intake, max_body_bytes, scope, receive, send)
 
@@ -45,7 +40,7 @@ def otlp_app(intake: Intake, max_body_bytes: int) -> _App:
 
 
 async def _export(  # noqa: PLR0913 - the receiver's, and ASGI's three
-    signal: Signal, intake: Intake, limit: int, scope: _Message, receive: _Receive, send: _Send
+    signal: Signal, intake: Intake, limit: int, scope: Message, receive: Receive, send: Send
 ) -> None:
     headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
     kind = headers.get(b"content-type", "").partition(";")[0].strip().lower()
@@ -65,10 +60,10 @@ async def _export(  # noqa: PLR0913 - the receiver's, and ASGI's three
         await _refuse(send, refusal, is_json=is_json)
     else:
         media = _JSON[0] if is_json else _PROTOBUF[0]
-        await _send(send, 200, media, _accepted(signal, taken, is_json=is_json))
+        await respond(send, 200, media, _accepted(signal, taken, is_json=is_json))
 
 
-async def _read(receive: _Receive, declared: str, limit: int) -> bytes | None:
+async def _read(receive: Receive, declared: str, limit: int) -> bytes | None:
     """The body, given up as soon as it is larger than the limit; None when the sender went away."""
     if declared.isdigit() and int(declared) > limit:
         raise too_large(limit)
@@ -102,7 +97,7 @@ def _accepted(signal: Signal, taken: Counts, *, is_json: bool) -> bytes:
     return bytes(answer.SerializeToString())
 
 
-async def _refuse(send: _Send, refusal: Refusal, *, is_json: bool) -> None:
+async def _refuse(send: Send, refusal: Refusal, *, is_json: bool) -> None:
     headers = {}
     if refusal.retry_after_s is not None:
         headers["retry-after"] = str(max(1, round(refusal.retry_after_s)))
@@ -112,13 +107,4 @@ async def _refuse(send: _Send, refusal: Refusal, *, is_json: bool) -> None:
     else:
         content = Status(code=code, message=refusal.message).SerializeToString()
     media = _JSON[0] if is_json else _PROTOBUF[0]
-    await _send(send, refusal.http_status, media, content, headers)
-
-
-async def _send(
-    send: _Send, status: int, media: str, content: bytes, headers: dict[str, str] | None = None
-) -> None:
-    told = {"content-type": media, "content-length": str(len(content)), **(headers or {})}
-    pairs = [(name.encode(), value.encode()) for name, value in told.items()]
-    await send({"type": "http.response.start", "status": status, "headers": pairs})
-    await send({"type": "http.response.body", "body": content})
+    await respond(send, refusal.http_status, media, content, headers)

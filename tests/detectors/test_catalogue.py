@@ -102,7 +102,8 @@ shop  GET /books  0..20
 => nothing
 """
 EXPOSED = """\
-from collector.expose.metrics import Snapshot, render
+from collector.expose.metrics import render
+from collector.expose.source import Snapshot
 print(render(Snapshot("1", {}, [], [], {}), "")[0].decode())
 """
 
