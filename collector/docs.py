@@ -7,15 +7,12 @@ JSON report, and the table of rules in the README. A test rebuilds all of them a
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 from dataclasses import fields
-from enum import Enum
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
 
-from typer.models import OptionInfo
+from click import Choice, Command, Option, Parameter
 
 from collector.pages import Page, as_markdown, bounds, pages
 
@@ -136,12 +133,9 @@ def cli_page() -> str:
     """Every command with its arguments, options and defaults, read from the functions' types."""
     from collector.cli.main import app
 
-    group = app.registered_callback
-    lines = ["# Commands", "", _NOTE, "", _plain(app.info.help), ""]
-    lines += _parameters(group.callback if group else None)
-    for command in app.registered_commands:
-        lines += ["", f"## spanlint {command.name}", "", _plain(inspect.getdoc(command.callback))]
-        lines += ["", *_parameters(command.callback)]
+    lines = ["# Commands", "", _NOTE, "", _plain(app.help), "", *_parameters(app)]
+    for name, command in app.commands.items():
+        lines += ["", f"## spanlint {name}", "", _plain(command.help), "", *_parameters(command)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -151,42 +145,29 @@ def _plain(text: str | None) -> str:
     return "\n\n".join(" ".join(p.split()) for p in paragraphs)
 
 
-def _parameters(function: Any) -> list[str]:
-    """A table of the parameters of a command; each is annotated with what typer needs."""
-    hints = get_type_hints(function, include_extras=True)
-    defaults = inspect.signature(function).parameters
+def _parameters(command: Command) -> list[str]:
+    """A table of the parameters of a command."""
     rows = []
-    for name, hint in hints.items():
-        if hint_of := [m for m in getattr(hint, "__metadata__", ()) if hasattr(m, "param_decls")]:
-            info = hint_of[0]
-            choices = _choices(get_args(hint)[0])
-            cells = (_named(name, info), _plain(info.help), choices, _default(defaults[name]))
-            rows.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
+    for parameter in command.params:
+        cells = (_named(parameter), parameter.help or "", _choices(parameter), _default(parameter))
+        rows.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
     return ["| | | values | default |", "|---|---|---|---|", *rows] if rows else []
 
 
-def _named(name: str, info: Any) -> str:
-    if info.metavar and not isinstance(info, OptionInfo):
-        return f"`{info.metavar}`"
-    if not isinstance(info, OptionInfo):
-        return f"`{name.upper()}`"
-    # Inside `Annotated`, the first declaration stands where the default would.
-    given = [d for d in (info.default, *(info.param_decls or ())) if isinstance(d, str)]
-    return ", ".join(f"`{d}`" for d in given or (f"--{name.replace('_', '-')}",))
+def _named(parameter: Parameter) -> str:
+    if isinstance(parameter, Option):
+        return ", ".join(f"`{name}`" for name in parameter.opts)
+    return f"`{parameter.metavar or str(parameter.name).upper()}`"
 
 
-def _choices(kind: Any) -> str:
-    """The values of an enum or a Literal."""
-    members = list(kind) if isinstance(kind, type) and issubclass(kind, Enum) else []
-    values = [m.value for m in members] or [v for v in get_args(kind) if isinstance(v, str)]
-    return " or ".join(f"`{v}`" for v in values)
+def _choices(parameter: Parameter) -> str:
+    values = parameter.type.choices if isinstance(parameter.type, Choice) else ()
+    return " or ".join(f"`{value}`" for value in values)
 
 
-def _default(parameter: inspect.Parameter) -> str:
-    value = parameter.default
-    if value in (None, False, "", inspect.Parameter.empty):
-        return ""
-    return f"`{getattr(value, 'value', value)}`"
+def _default(parameter: Parameter) -> str:
+    value = parameter.to_info_dict()["default"]
+    return "" if value in (None, False, "") else f"`{value}`"
 
 
 def main() -> None:

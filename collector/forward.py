@@ -12,8 +12,9 @@ import random
 from collections.abc import Mapping
 from contextlib import suppress
 
+from collector.parcel import Parcel
 from collector.store import Counters
-from collector.upstream import Failed, Parcel, upstream_of
+from collector.upstream import Failed, upstream_of
 
 log = logging.getLogger(__name__)
 

@@ -15,14 +15,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
 from collector.analysis import Analysis
 from collector.expose.admin import admin_app
 from collector.expose.source import Snapshot, Source
-from collector.forward import Forwarder
 from collector.handover import Handover
 from collector.inline import inline
 from collector.receive.grpc import otlp_server
@@ -33,6 +32,9 @@ from collector.store import Counters, Store
 from collector.version import VERSION
 from collector.window.model import ROW_BYTES
 from detectors.kit.texts import Texts
+
+if TYPE_CHECKING:
+    from collector.forward import Forwarder
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +105,8 @@ class Service:
         log.info("protobuf is decoded by the %s decoder", self._intake.decoder.name)
 
     def _make_forwarder(self) -> Forwarder:
+        from collector.forward import Forwarder  # a megabyte that only an upstream needs
+
         settings = self._settings
         try:
             return Forwarder(

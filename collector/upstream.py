@@ -11,7 +11,6 @@ import ssl
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Protocol
@@ -28,6 +27,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from collector.parcel import Parcel
 from collector.receive.bodies import Refusal, inflate
 
 if TYPE_CHECKING:
@@ -60,16 +60,6 @@ _CHANNEL = (("grpc.http2.write_buffer_size", 1 << 20),)
 _ONE_PIECE_BYTES = 1 << 20
 """More than that aiohttp wants in pieces, each of which costs."""
 _IDS = ("traceId", "spanId", "parentSpanId")
-
-
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """A request as it came."""
-
-    signal: str
-    body: bytes
-    json: bool
-    encoding: str
 
 
 class Failed(Exception):  # noqa: N818 - reads as what happened

@@ -4,50 +4,69 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from collector.cli.check import (
-    Baseline,
-    Config,
-    FailOnOption,
-    FormatOption,
-    Ignore,
-    Output,
-    Select,
+    baseline_option,
+    config_option,
+    fail_on_option,
     finish,
+    format_option,
+    ignore_option,
+    output_option,
     read_report,
+    select_option,
     without_accepted,
 )
-from collector.cli.common import FailOn, Format, UsageError, complain
+from collector.cli.common import PATH, UsageError, complain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from collector.cli.common import FailOn, Format
 
 _MEMORY_MB = 1_000
 
 
+@click.command(context_settings={"allow_interspersed_args": False})  # the command has its own
+@click.argument(
+    "command",
+    metavar="-- COMMAND...",
+    nargs=-1,
+    required=True,
+    help="An instrumented command: opentelemetry-instrument pytest, npm test, mvn verify.",
+)
+@click.option(
+    "--save",
+    type=PATH,
+    help="Keep what arrived there (length-delimited OTLP, as `check` reads).",
+)
+@click.option(
+    "--for",
+    "seconds",
+    type=click.FloatRange(min=0.1),
+    help="End the command after so many seconds.",
+)
+@format_option
+@output_option
+@fail_on_option
+@select_option
+@ignore_option
+@config_option
+@baseline_option
 def capture(
-    command: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="-- COMMAND...",
-            help="An instrumented command: opentelemetry-instrument pytest, npm test, mvn verify.",
-        ),
-    ],
-    save: Annotated[
-        Path | None,
-        typer.Option(help="Keep what arrived there (length-delimited OTLP, as `check` reads)."),
-    ] = None,
-    seconds: Annotated[
-        float | None,
-        typer.Option("--for", min=0.1, help="End the command after so many seconds."),
-    ] = None,
-    style: FormatOption = Format.TEXT,
-    output: Output = None,
-    fail_on: FailOnOption = FailOn.WARNING,
-    select: Select = None,
-    ignore: Ignore = None,
-    config: Config = None,
-    baseline: Baseline = None,
+    command: Sequence[str],
+    save: Path | None,
+    seconds: float | None,
+    style: Format,
+    output: Path | None,
+    fail_on: FailOn,
+    select: Sequence[str],
+    ignore: Sequence[str],
+    config: Path | None,
+    baseline: Path | None,
 ) -> None:
     """Run a command with a private OTLP receiver, then check the spans that it sent.
 
@@ -70,14 +89,14 @@ def capture(
             "`opentelemetry-instrument COMMAND`; Node: NODE_OPTIONS='--require "
             "@opentelemetry/auto-instrumentations-node/register'; Java: -javaagent"
         )
-    raise typer.Exit(failed or found)
+    raise SystemExit(failed or found)
 
 
-def _run(command: list[str], path: Path, seconds: float | None) -> int:
+def _run(command: Sequence[str], path: Path, seconds: float | None) -> int:
     from collector.capture import Receiver, environment, inherited, run
 
     try:
         with Receiver(path) as receiver:
-            return run(command, environment(inherited(), receiver), seconds)
+            return run(list(command), environment(inherited(), receiver), seconds)
     except OSError as error:
         raise UsageError(f"cannot run {command[0]}: {error.strerror or error}") from None

@@ -6,73 +6,100 @@ import os
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from collector.cli import common
-from collector.cli.common import FailOn, Format
+from collector.cli.common import PATH, FailOn, Format, OneOf
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date
 
     from collector.report.model import Report
     from collector.settings import Settings
 
-Paths = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="FILE|DIR|-...",
-        help="OTLP JSON lines or documents, OTLP protobuf, the Collector's file exporter; plain, "
-        "gzip or zstd; `-` is stdin.",
-    ),
-]
-FormatOption = Annotated[Format, typer.Option("--format", help="How the report is written.")]
-Output = Annotated[Path | None, typer.Option(help="Write the report there, not to stdout.")]
-FailOnOption = Annotated[
-    FailOn, typer.Option("--fail-on", help="Exit 1 from findings of this severity on.")
-]
-Select = Annotated[
-    list[str] | None,
-    typer.Option(help="Only rules of this code or prefix; may be repeated."),
-]
-Ignore = Annotated[
-    list[str] | None,
-    typer.Option(help="No rules of this code or prefix; may be repeated."),
-]
-Config = Annotated[Path | None, typer.Option(help="Configuration file (YAML).")]
-Baseline = Annotated[Path | None, typer.Option(help="Accepted findings, which are left out.")]
-WriteBaseline = Annotated[
-    Path | None,
-    typer.Option(help="Accept what is found now: write it there and exit 0."),
-]
-Reason = Annotated[str, typer.Option(help="With --write-baseline: why they are accepted.")]
-Expires = Annotated[
-    datetime | None,
-    typer.Option(
-        formats=["%Y-%m-%d"],
-        help="With --write-baseline: the last day on which they are.",
-    ),
-]
-MaxMemory = Annotated[
-    int,
-    typer.Option(min=100, help="Memory to stay below, MB; more input goes through the disk."),
-]
+format_option = click.option(
+    "--format",
+    "style",
+    type=OneOf(Format),
+    default=Format.TEXT.value,
+    show_default=True,
+    help="How the report is written.",
+)
+output_option = click.option("--output", type=PATH, help="Write the report there, not to stdout.")
+fail_on_option = click.option(
+    "--fail-on",
+    type=OneOf(FailOn),
+    default=FailOn.WARNING.value,
+    show_default=True,
+    help="Exit 1 from findings of this severity on.",
+)
+select_option = click.option(
+    "--select", multiple=True, help="Only rules of this code or prefix; may be repeated."
+)
+ignore_option = click.option(
+    "--ignore", multiple=True, help="No rules of this code or prefix; may be repeated."
+)
+config_option = click.option("--config", type=PATH, help="Configuration file (YAML).")
+baseline_option = click.option(
+    "--baseline", type=PATH, help="Accepted findings, which are left out."
+)
 
 
+@click.command
+@click.argument(
+    "paths",
+    metavar="FILE|DIR|-...",
+    nargs=-1,
+    required=True,
+    help="OTLP JSON lines or documents, OTLP protobuf, the Collector's file exporter; plain, "
+    "gzip or zstd; `-` is stdin.",
+)
+@format_option
+@output_option
+@fail_on_option
+@select_option
+@ignore_option
+@config_option
+@baseline_option
+@click.option(
+    "--write-baseline",
+    type=PATH,
+    help="Accept what is found now: write it there and exit 0.",
+)
+@click.option(
+    "--reason",
+    default="known when the baseline was written",
+    show_default=True,
+    help="With --write-baseline: why they are accepted.",
+)
+@click.option(
+    "--expires",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="With --write-baseline: the last day on which they are.",
+)
+@click.option(
+    "--max-memory",
+    type=click.IntRange(min=100),
+    default=1_000,
+    show_default=True,
+    help="Memory to stay below, MB; more input goes through the disk.",
+)
 def check(
-    paths: Paths,
-    style: FormatOption = Format.TEXT,
-    output: Output = None,
-    fail_on: FailOnOption = FailOn.WARNING,
-    select: Select = None,
-    ignore: Ignore = None,
-    config: Config = None,
-    baseline: Baseline = None,
-    write_baseline: WriteBaseline = None,
-    reason: Reason = "known when the baseline was written",
-    expires: Expires = None,
-    max_memory: MaxMemory = 1_000,
+    paths: Sequence[str],
+    style: Format,
+    output: Path | None,
+    fail_on: FailOn,
+    select: Sequence[str],
+    ignore: Sequence[str],
+    config: Path | None,
+    baseline: Path | None,
+    write_baseline: Path | None,
+    reason: str,
+    expires: datetime | None,
+    max_memory: int,
 ) -> None:
     """Check recorded spans.
 
@@ -83,15 +110,15 @@ def check(
     report = read_report(paths, select, ignore, config, max_memory)
     if write_baseline is not None:
         _accept(report, write_baseline, reason, None if expires is None else expires.date())
-        raise typer.Exit(2 if report.errors or report.failed else 0)
+        raise SystemExit(2 if report.errors or report.failed else 0)
     report = without_accepted(report, baseline)
-    raise typer.Exit(finish(report, style, output, fail_on))
+    raise SystemExit(finish(report, style, output, fail_on))
 
 
 def read_report(
-    paths: list[str],
-    select: list[str] | None,
-    ignore: list[str] | None,
+    paths: Sequence[str],
+    select: Sequence[str],
+    ignore: Sequence[str],
     config: Path | None,
     max_memory: int,
 ) -> Report:
@@ -101,10 +128,11 @@ def read_report(
     from collector.decode.model import DecodeOptions
 
     settings = common.load_settings(config, select, ignore)
+    files = list(paths)
     try:
-        with common.progress(total_bytes(paths)) as told:
+        with common.progress(total_bytes(files)) as told:
             report = check_files(
-                paths,
+                files,
                 selected=common.chosen(settings),
                 lookup=settings.lookup,
                 options=DecodeOptions(tuple(settings.actor_attributes), settings.decoder),

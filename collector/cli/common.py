@@ -7,11 +7,13 @@ import sys
 from contextlib import contextmanager
 from enum import StrEnum
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import click
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from rich.progress import Progress, TaskID
 
@@ -40,6 +42,18 @@ class FailOn(StrEnum):
     INFO = "info"
     WARNING = "warning"
     CRITICAL = "critical"
+
+
+class OneOf(click.Choice[StrEnum]):
+    """A member of an enum by its value, where click goes by the name."""
+
+    def normalize_choice(self, choice: object, ctx: click.Context | None) -> str:  # noqa: ARG002
+        """The value."""
+        return str(choice)
+
+
+PATH = click.Path(path_type=Path)
+"""The type of options that are paths."""
 
 
 def complain(message: str) -> None:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from collector.cli.common import load_settings, write
+from collector.cli.common import PATH, load_settings, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
-def config(
-    path: Annotated[
-        Path | None, typer.Option("--config", help="Configuration file (YAML).")
-    ] = None,
-    validate: Annotated[
-        bool, typer.Option("--validate", help="Print nothing; exit 2 when something is wrong.")
-    ] = False,
-) -> None:
+@click.command
+@click.option("--config", "path", type=PATH, help="Configuration file (YAML).")
+@click.option("--validate", is_flag=True, help="Print nothing; exit 2 when something is wrong.")
+def config(path: Path | None, validate: bool) -> None:
     """Print the settings in force and where each comes from, or only validate them."""
     settings = load_settings(path)
     if not validate:

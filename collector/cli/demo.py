@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
+import click
 
 from collector.cli.common import complain
 
 _WRONG, _NOT_RUN = 1, 2
 
 
+@click.command
+@click.option("--stay", is_flag=True, help="Keep everything running until Ctrl-C.")
+@click.option(
+    "--postgres",
+    metavar="URL",
+    default="",
+    help="A PostgreSQL to use (postgresql://…); the tables go into a schema of their own, "
+    "dropped at the end. Else one is started if installed, else SQLite.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=9777,
+    show_default=True,
+    help="Port of metrics and API; 0 for any that is free.",
+)
+@click.option(
+    "--requests",
+    type=click.IntRange(1, 1000),
+    default=30,
+    show_default=True,
+    help="Requests to each form of each endpoint.",
+)
+@click.option(
+    "--new-conventions", is_flag=True, help="Have the services use the new attribute names."
+)
 def demo(
-    stay: Annotated[
-        bool, typer.Option("--stay", help="Keep everything running until Ctrl-C.")
-    ] = False,
-    postgres: Annotated[
-        str,
-        typer.Option(
-            metavar="URL",
-            help="A PostgreSQL to use (postgresql://…); the tables go into a schema of their own, "
-            "dropped at the end. Else one is started if installed, else SQLite.",
-        ),
-    ] = "",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of metrics and API; 0 for any that is free.")
-    ] = 9777,
-    requests: Annotated[
-        int, typer.Option(min=1, max=1000, help="Requests to each form of each endpoint.")
-    ] = 30,
-    new_conventions: Annotated[
-        bool,
-        typer.Option("--new-conventions", help="Have the services use the new attribute names."),
-    ] = False,
+    stay: bool,
+    postgres: str,
+    port: int,
+    requests: int,
+    new_conventions: bool,
 ) -> None:
     """Run a small shop with good and bad endpoints under spanlint, and show what it finds.
 
@@ -50,5 +58,5 @@ def demo(
         right = present(plan, stay=stay)
     except NotStarted as error:
         complain(str(error))
-        raise typer.Exit(_NOT_RUN) from None
-    raise typer.Exit(0 if right else _WRONG)
+        raise SystemExit(_NOT_RUN) from None
+    raise SystemExit(0 if right else _WRONG)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
+from collector.cli.check import config_option, read_report
 from collector.cli.common import UsageError, complain, table, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from detectors.kit.contract import Visibility
 
@@ -20,17 +21,18 @@ _BROKEN, _NOTHING = 2, 3
 _FIRST = ("blind", "below_threshold", "exempt", "seen")
 
 
+@click.command
+@click.argument(
+    "paths", metavar="FILE|DIR|-...", nargs=-1, help="Recordings, as `check` takes them."
+)
+@click.option("--url", help="Ask a running `serve` instead: http://localhost:9777.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@config_option
 def doctor(
-    paths: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="FILE|DIR|-...", help="Recordings, as `check` takes them."),
-    ] = None,
-    url: Annotated[
-        str | None,
-        typer.Option(help="Ask a running `serve` instead: http://localhost:9777."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-    config: Annotated[Path | None, typer.Option(help="Configuration file (YAML).")] = None,
+    paths: Sequence[str],
+    url: str | None,
+    as_json: bool,
+    config: Path | None,
 ) -> None:
     """Say for each service and rule whether it can see, why not, and which setting reveals it.
 
@@ -38,20 +40,20 @@ def doctor(
     """
     if bool(paths) == bool(url):
         raise UsageError("doctor wants recordings, or --url of a running `spanlint serve`")
-    rows, errors = _asked(url) if url else _read(paths or [], config)
+    rows, errors = _asked(url) if url else _read(paths, config)
     for error in errors:
         complain(error)
     write(_as_json(rows) if as_json else as_text(rows))
     from collector.report.model import usable
 
     code = _BROKEN if errors else 0 if any(usable(row) for row in rows) else _NOTHING
-    raise typer.Exit(code)
+    raise SystemExit(code)
 
 
-def _read(paths: list[str], config: Path | None) -> tuple[tuple[Visibility, ...], Sequence[str]]:
-    from collector.cli.check import read_report
-
-    report = read_report(paths, None, None, config, 1_000)
+def _read(
+    paths: Sequence[str], config: Path | None
+) -> tuple[tuple[Visibility, ...], Sequence[str]]:
+    report = read_report(paths, (), (), config, 1_000)
     return report.visibility, report.errors
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
+import click
 
 from collector.cli.common import UsageError, write
 
 
-def explain(
-    code: Annotated[str, typer.Argument(help="Code or name of a rule: N101, n-plus-one-query.")],
-) -> None:
+@click.command
+@click.argument("code", help="Code or name of a rule: N101, n-plus-one-query.")
+def explain(code: str) -> None:
     """Explain a rule: what it finds, why it matters, how it decides, its settings."""
     from collector.pages import as_text, pages
 

@@ -7,9 +7,9 @@ import os
 import sys
 import traceback
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from collector.cli import common
 
@@ -26,42 +26,47 @@ Exit codes: 0 clean; 1 findings at or above --fail-on; 2 wrong usage, or somethi
 selected rule had usable spans (an empty recording is never green).
 """
 
-app = typer.Typer(
-    name="spanlint",
-    help=_HELP,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+
+class _InOrder(click.Group):
+    """Lists commands by how soon they are wanted, where click goes by the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """All commands."""
+        return list(self.commands)
 
 
-def _version(wanted: bool) -> None:
+def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
         from collector.version import VERSION
 
-        typer.echo(f"spanlint {VERSION}")
-        raise typer.Exit
+        click.echo(f"spanlint {VERSION}")
+        context.exit()
 
 
-@app.callback(help=_HELP)
-def options(
-    context: typer.Context,
-    version: Annotated[  # noqa: ARG001 - its callback answers
-        bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Print and exit."),
-    ] = False,
-    debug: Annotated[  # noqa: ARG001 - read by `main`, which sees all errors
-        bool, typer.Option("--debug", help="Show the traceback of errors.")
-    ] = False,
-) -> None:
-    """What holds for every command; `--debug` is read by `main`."""
+@click.group("spanlint", cls=_InOrder, help=_HELP)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Print and exit.",
+)
+@click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,  # read by `main`, which sees all errors
+    help="Show the traceback of errors.",
+)
+@click.pass_context
+def app(context: click.Context) -> None:
+    """What holds for every command."""
     # Polars reads it once, on import: a server leaves the cores to the services that it watches.
     common.use_threads(1 if context.invoked_subcommand == "serve" else os.cpu_count() or 1)
 
 
 def _interruptible(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Ctrl-C is no finding: typer would exit with 1."""
+    """Ctrl-C is no finding: click would exit with 1. Nor is a reader that went away."""
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -69,16 +74,19 @@ def _interruptible(command: Callable[..., Any]) -> Callable[..., Any]:
             return command(*args, **kwargs)
         except KeyboardInterrupt:
             raise SystemExit(_INTERRUPTED) from None
+        except BrokenPipeError:  # the reader of stdout went away, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(_USAGE) from None
 
     return run
 
 
 def _register() -> None:
     for name in COMMANDS:
-        command = getattr(import_module(f"collector.cli.{name}"), name)
-        # What follows `capture -- COMMAND` is the command's own.
-        context = {"allow_interspersed_args": False} if name == "capture" else None
-        app.command(name, context_settings=context)(_interruptible(command))
+        command: click.Command = getattr(import_module(f"collector.cli.{name}"), name)
+        if command.callback is not None:
+            command.callback = _interruptible(command.callback)
+        app.add_command(command)
 
 
 _register()
@@ -88,9 +96,6 @@ def main() -> None:
     """Runs a command. Whatever goes wrong is one line on stderr and exit code 2."""
     try:
         app()
-    except BrokenPipeError:  # the reader of stdout went away, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(_USAGE) from None
     except Exception as error:  # noqa: BLE001 - the last line of defence: told, never spilled
         _tell(error)
         raise SystemExit(_USAGE) from None

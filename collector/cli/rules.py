@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
+import click
 
 from collector.cli.common import table, write
 
 
-def rules(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-) -> None:
+@click.command
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def rules(as_json: bool) -> None:
     """List all rules: code, name, scope, what they find."""
     from collector.pages import pages
 

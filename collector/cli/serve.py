@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from collector.cli import common
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def serve(
-    config: Annotated[str | None, typer.Option(help="YAML file with settings.")] = None,
-    otlp_grpc: Annotated[str | None, typer.Option(help="Address of OTLP/gRPC.")] = None,
-    otlp_http: Annotated[str | None, typer.Option(help="Address of OTLP/HTTP.")] = None,
-    admin: Annotated[str | None, typer.Option(help="Address of metrics, API and page.")] = None,
-    forward: Annotated[
-        str | None, typer.Option(help="Upstream for the same bytes: http://… or grpc://host:port.")
-    ] = None,
-    state: Annotated[
-        str | None, typer.Option(help="sqlite file; findings and counters survive a restart.")
-    ] = None,
-    service_graph: Annotated[
-        bool | None, typer.Option(help="Export service graph metrics under Tempo's names.")
-    ] = None,
-    red_metrics: Annotated[
-        bool | None, typer.Option(help="Export RED metrics under Tempo's names.")
-    ] = None,
-) -> None:
+@click.command
+@click.option("--config", help="YAML file with settings.")
+@click.option("--otlp-grpc", help="Address of OTLP/gRPC.")
+@click.option("--otlp-http", help="Address of OTLP/HTTP.")
+@click.option("--admin", help="Address of metrics, API and page.")
+@click.option("--forward", help="Upstream for the same bytes: http://… or grpc://host:port.")
+@click.option("--state", help="sqlite file; findings and counters survive a restart.")
+@click.option(
+    "--service-graph/--no-service-graph",
+    default=None,
+    help="Export service graph metrics under Tempo's names.",
+)
+@click.option(
+    "--red-metrics/--no-red-metrics",
+    default=None,
+    help="Export RED metrics under Tempo's names.",
+)
+def serve(config: str | None, **flags: str | bool | None) -> None:
     """Receive spans, forward them unchanged, show findings as metrics, API and page.
 
     Listens on loopback: OTLP/gRPC 4317, OTLP/HTTP 4318, admin 9777. All settings can stand in the
@@ -49,23 +49,14 @@ def serve(
     from collector.store import StateError
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    flags = {
-        "otlp_grpc": otlp_grpc,
-        "otlp_http": otlp_http,
-        "admin": admin,
-        "forward": forward,
-        "state": state,
-        "service_graph": service_graph,
-        "red_metrics": red_metrics,
-    }
 
     def announce(at: Addresses) -> None:
-        typer.echo(f"OTLP/gRPC  {at.otlp_grpc or 'off'}", err=True)
-        typer.echo(
+        click.echo(f"OTLP/gRPC  {at.otlp_grpc or 'off'}", err=True)
+        click.echo(
             f"OTLP/HTTP  http://{at.otlp_http}" if at.otlp_http else "OTLP/HTTP  off", err=True
         )
         pages = f"http://{at.admin}/  (metrics: /metrics, API: /docs)" if at.admin else "off"
-        typer.echo(f"findings   {pages}", err=True)
+        click.echo(f"findings   {pages}", err=True)
 
     try:
         service = Service(load(config, os.environ, flags))

@@ -15,18 +15,20 @@ from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import floor
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from collector.decode.choice import make_decoder, make_json_decoder
 from collector.decode.model import Counts, DecodeOptions, Decoder
-from collector.forward import Forwarder
 from collector.handover import Handover
+from collector.parcel import Parcel
 from collector.receive.bodies import Refusal, feed, inflate, overloaded
 from collector.settings import Settings
 from collector.stages import timed
 from collector.store import Counters
-from collector.upstream import Parcel
 from detectors.kit.texts import Texts
+
+if TYPE_CHECKING:
+    from collector.forward import Forwarder
 
 log = logging.getLogger(__name__)
 

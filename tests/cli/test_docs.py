@@ -12,7 +12,7 @@ from collector.cli.main import app
 from collector.docs import generated
 from support.commands import ROOT
 
-COMMANDS = [str(command.name) for command in app.registered_commands]
+COMMANDS = list(app.commands)
 
 
 def test_generated_files_are_up_to_date() -> None:

@@ -19,7 +19,7 @@ GUIDES = [
     ROOT / "deploy" / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
-COMMANDS = {str(command.name) for command in app.registered_commands}
+COMMANDS = set(app.commands)
 OPERATING = (ROOT / "docs" / "operating.md").read_text("utf-8")
 
 guides = pytest.mark.parametrize("path", GUIDES, ids=lambda p: p.name)

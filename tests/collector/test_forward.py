@@ -19,8 +19,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from collector import forward
 from collector.forward import Forwarder
+from collector.parcel import Parcel
 from collector.store import Counters, Store
-from collector.upstream import Failed, Parcel, as_protobuf, retry_after_s
+from collector.upstream import Failed, as_protobuf, retry_after_s
 from support.otlp import as_json
 from support.running import PROTOBUF, Running, as_if_now, running, until
 from support.sketch import Case, Line, request

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from collector import upstream
-from collector.upstream import Failed, HttpUpstream, Parcel, upstream_of
+from collector.parcel import Parcel
+from collector.upstream import Failed, HttpUpstream, upstream_of
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 UNTIL_THE_END = b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\n\r\nlater"
