@@ -38,8 +38,10 @@ def serve(config: str | None, **flags: str | bool | None) -> None:
     Ctrl-C, after open traces were judged and the upstream has what it is owed.
     """
     from collector.before_imports import prepare
+    from collector.undocumented import leave_out_docstrings
 
     prepare()
+    leave_out_docstrings()
     import asyncio
     import logging
     import os
