@@ -222,16 +222,20 @@ def lasting(facts: Facts) -> Facts:
 
 def _codes(frames: Mapping[str, pl.DataFrame]) -> set[int]:
     """Every text code that facts mention, exemplars included."""
-    found: list[pl.Series] = []
+    codes: set[int] = set()
+    rest: list[pl.Series] = []
     for name, table in _TABLES().items():
         frame = frames.get(name)
         if frame is not None and frame.height:
-            found += (frame[c.name] for c in table.columns if c.text)
+            texts = [c.name for c in table.columns if c.text]
+            found = native.distinct(frame, texts)
+            codes.update(found or ())
+            rest += [] if found is not None else frame[texts].get_columns()
             for told in _exemplar_texts(table):
-                found += frame.select(told).get_columns()
-    if not found:
-        return set()
-    return distinct(pl.concat(s.alias("code") for s in found).drop_nulls())
+                rest += frame.select(told).get_columns()
+    if not rest:
+        return codes
+    return codes | distinct(pl.concat(s.alias("code") for s in rest).drop_nulls())
 
 
 @cache

@@ -89,6 +89,11 @@ def columns_of(frame: pl.DataFrame, names: Sequence[str]) -> Any:
     return spanlint_native.Columns(frame[list(names)].rechunk())
 
 
+def distinct(frame: pl.DataFrame, names: Sequence[str]) -> list[int] | None:
+    """The values of some columns of codes (UInt64), each once."""
+    return None if kernels() is None else columns_of(frame, names).distinct(list(names))
+
+
 def made(
     kernel: Callable[[Any], Any], frame: pl.DataFrame, names: Sequence[str]
 ) -> pl.DataFrame | None:

@@ -104,3 +104,16 @@ def test_what_a_decoder_writes_is_observed_natively() -> None:
     spans = all_steps(traffic(1, 500, "any", 50))[0]
 
     assert native.facts_of(spans, {"edges": (None, ["caller", "calls"])})
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(0, 3), st.integers(0, 2**64 - 1)), max_size=40))
+def test_codes_are_told_once(codes: list[int | None]) -> None:
+    frame = pl.DataFrame(
+        {"one": codes, "other": codes[::-1]},
+        schema_overrides=dict.fromkeys(("one", "other"), pl.UInt64),
+    )
+
+    found = native.distinct(frame, ["one", "other"])
+
+    assert found is not None
+    assert sorted(found) == sorted({code for code in codes if code is not None})

@@ -1,7 +1,10 @@
 //! Columns of many rows at once, bit by bit.
 
+use std::collections::HashSet;
+
 use crate::arrow::{Array, Values};
 use crate::columns::Bits;
+use crate::reading::Column;
 
 impl Bits {
     /// One of each row up to `len`.
@@ -95,6 +98,24 @@ pub fn codes(name: &str, rows: usize, code: impl Fn(usize) -> Option<u64>) -> Ar
     let valid = Bits::of_rows(rows, |row| code(row).is_some());
     let values = (0..rows).map(|row| code(row).unwrap_or_default());
     Array::new(name, Values::U64(values.collect()), Some(valid))
+}
+
+/// The values of columns, each once. Most occur again and again: few are more than looked at.
+#[must_use]
+pub fn distinct(columns: &[Column<'_, u64>], rows: usize) -> Vec<u64> {
+    const PLACES: usize = 1 << 12;
+    let mut last = vec![0; PLACES];
+    let mut found = HashSet::new();
+    for column in columns {
+        for value in (0..rows).filter_map(|row| column.known(row)) {
+            let place = &mut last[(value >> 52) as usize % PLACES];
+            if *place != value || value == 0 {
+                *place = value;
+                found.insert(value);
+            }
+        }
+    }
+    found.into_iter().collect()
 }
 
 /// The values of some rows.

@@ -9,6 +9,7 @@ use pyo3::types::{PyBytes, PyCapsule};
 
 use crate::arrow::{Array, ArrowArrayStream};
 use crate::aside::aside;
+use crate::bits::distinct;
 use crate::constants::{Constants, Source};
 use crate::facts::patterns::Patterns;
 use crate::facts::spans::Spans;
@@ -73,6 +74,17 @@ impl PyColumns {
         let column = self.table.numbers::<u32>(name);
         let column = column.ok_or_else(|| PyValueError::new_err(format!("no bits: {name}")))?;
         Ok((0..self.table.len()).fold(0, |all, row| all | column.get(row)))
+    }
+
+    /// The values that some columns of codes have, each once.
+    #[allow(clippy::needless_pass_by_value)] // pyo3 hands arguments over
+    fn distinct(&self, py: Python<'_>, names: Vec<String>) -> PyResult<Vec<u64>> {
+        let columns = names.iter().map(|name| {
+            let column = self.table.numbers::<u64>(name);
+            column.ok_or_else(|| PyValueError::new_err(format!("no codes: {name}")))
+        });
+        let columns = columns.collect::<PyResult<Vec<_>>>()?;
+        Ok(py.detach(|| distinct(&columns, self.table.len())))
     }
 
     fn __len__(&self) -> usize {
