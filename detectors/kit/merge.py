@@ -55,12 +55,34 @@ def merge(table: FactsTable, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
         return parts[0]
     if sum(f.height for f in parts) <= _FEW_ROWS:
         return ordered(table, _grouped(table, pl.concat(parts), keys(table)))
-    panes = pl.concat([f.select(PANE).unique() for f in parts])[PANE]
-    met = panes.filter(panes.is_duplicated()).unique().implode()
-    meeting = pl.col(PANE).is_in(met)
-    alone = [f.filter(~meeting) for f in parts]
-    together = regroup(table, pl.concat([f.filter(meeting) for f in parts]))
-    return pl.concat([*alone, together]).sort(PANE, maintain_order=True)
+    parts = [f if f[PANE].is_sorted() else f.sort(PANE, maintain_order=True) for f in parts]
+    whole = []
+    for run in _runs([f[PANE].to_numpy() for f in parts]):
+        slices = [parts[number][begin:end] for number, (begin, end) in run.items()]
+        whole.append(slices[0] if len(slices) == 1 else regroup(table, pl.concat(slices)))
+    return pl.concat(whole, rechunk=True)
+
+
+Run = dict[int, tuple[int, int]]
+"""Of parts, by number: the first and behind the last of their rows."""
+
+
+def _runs(parts: Sequence[Rows]) -> list[Run]:
+    """Ascending panes of parts -> their rows by runs of panes: of one part alone, or of several."""
+    owners: dict[int, Run] = {}
+    for number, panes in enumerate(parts):
+        begins = np.flatnonzero(np.append(True, panes[1:] != panes[:-1])).tolist()
+        for begin, end in zip(begins, [*begins[1:], len(panes)], strict=True):
+            owners.setdefault(int(panes[begin]), {})[number] = (begin, end)
+    runs: list[Run] = []
+    for _, of in sorted(owners.items()):
+        last = runs[-1] if runs else {}
+        meets = len(of) > 1 and len(last) > 1
+        if not (meets or (len(of) == 1 and of.keys() == last.keys())):
+            runs.append({})
+        for number, (begin, end) in of.items():
+            runs[-1][number] = (runs[-1].get(number, (begin, 0))[0], end)
+    return runs
 
 
 def merge_within(
