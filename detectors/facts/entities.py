@@ -27,15 +27,12 @@ from detectors.kit.contract import (
 )
 from detectors.kit.merge import none
 from detectors.kit.sampling import LEVEL, at_level, in_sample, mix
-from detectors.kit.texts import code
 from detectors.kit.traits import Trait, has
-from detectors.kit.work import answered, refused
+from detectors.kit.work import CREATING, WRITING, answered, refused
 
 IDENTITIES = ("actor", "path", "key")
 Identity = pl.Enum(IDENTITIES)
 
-_CREATING = [code(m) for m in ("POST", "PUT", "PATCH")]
-_WRITING = [*_CREATING, code("DELETE")]
 _WHO = ("service", "environment", "version", "instance")
 _READ = ("shape", "read_operation", "target", "predicate")
 _SPAN_KEYS = ("trace_hi", "trace_lo", "entry_span", "entry_start_ns", "entry_duration_ns")
@@ -129,8 +126,8 @@ _ENDED = (
     answered(),
     refused(),
     (pl.col("http_status").fill_null(500) >= 500).alias("broken"),
-    pl.col("operation").is_in(_CREATING).fill_null(value=False).alias("creating"),
-    pl.col("operation").is_in(_WRITING).fill_null(value=False).alias("writing"),
+    pl.col("operation").is_in(CREATING).fill_null(value=False).alias("creating"),
+    pl.col("operation").is_in(WRITING).fill_null(value=False).alias("writing"),
 )
 _BARE = pl.col("actor").is_null() & pl.col("path").is_null()
 

@@ -51,7 +51,7 @@ def kernels() -> Any | None:
 def _constants() -> dict[str, Any]:
     from detectors.kit.aside import BUMPS, EXPIRIES, MEMCACHED  # these modules import this one
     from detectors.kit.loads import NO_VALUES
-    from detectors.kit.work import NO_WORK, WORKS
+    from detectors.kit.work import CREATING, NO_WORK, WORKS, WRITING
 
     return {
         "kinds": KINDS,
@@ -66,6 +66,8 @@ def _constants() -> dict[str, Any]:
             "memcached": [MEMCACHED],
             "bumps": BUMPS,
             "no_values": [NO_VALUES],
+            "creating": CREATING,
+            "writing": WRITING,
         },
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from detectors.kit.texts import code
 from detectors.kit.traits import Trait, has, has_any
 
 WORKS = ("query", "write", "call", "cache_read", "publish")
@@ -76,6 +77,11 @@ def unanswered() -> pl.Expr:
     silent = pl.col("http_status").is_null() & (pl.col("rpc_status").fill_null(0) == 0)
     alone = (pl.col("status") == "error") & silent
     return (alone | own_rpc.fill_null(value=False)).alias("unanswered")
+
+
+CREATING = [code(m) for m in ("POST", "PUT", "PATCH")]
+WRITING = [*CREATING, code("DELETE")]
+"""Methods by which a request makes something, or changes it."""
 
 
 def answered() -> pl.Expr:

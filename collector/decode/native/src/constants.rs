@@ -43,6 +43,7 @@ macro_rules! constants {
 constants! {
     "kinds": kinds {
         unspecified = "unspecified",
+        internal = "internal",
         server = "server",
         client = "client",
         producer = "producer",
@@ -66,6 +67,7 @@ constants! {
         publish = "publish",
     }
     "expiries": expiries { never = "none", some = "some", unknown = "unknown" }
+    "entities.identity": identities { of_actor = "actor", of_path = "path", of_key = "key" }
     "entries.outcome": outcomes {
         fine = "ok",
         client_error = "client_error",
@@ -116,7 +118,14 @@ constants! {
         health = "HEALTH",
         volatile = "VOLATILE",
     }
-    codes { no_values = "no_values", missing = "missing", memcached = "memcached", bumps = "bumps" }
+    codes {
+        no_values = "no_values",
+        missing = "missing",
+        memcached = "memcached",
+        bumps = "bumps",
+        creating = "creating",
+        writing = "writing",
+    }
 }
 
 impl Constants {

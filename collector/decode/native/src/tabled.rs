@@ -58,6 +58,7 @@ pub fn constants() -> Constants {
                 "statuses" => "unset ok error",
                 "categories" => "internal db cache http rpc messaging connection transaction",
                 "works" => "query write call cache_read publish",
+                "entities.identity" => "actor path key",
                 "entries.outcome" => "ok client_error error",
                 "lookups.role" => "read fill evict other",
                 "reads.told" => "values path actor nothing",

@@ -6,6 +6,7 @@
 pub mod attempts;
 pub mod bins;
 pub mod edges;
+pub mod entities;
 pub mod entries;
 pub mod exemplars;
 pub mod groups;
@@ -19,6 +20,7 @@ pub mod reads;
 pub mod repeats;
 pub mod repetition;
 pub mod segments;
+pub mod served;
 pub mod sight;
 pub mod spans;
 pub mod tried;
@@ -51,6 +53,7 @@ pub type Observer = fn(&Seen<'_>) -> Array;
 pub const OBSERVERS: &[(&str, Observer)] = &[
     ("attempts", attempts::attempts),
     ("edges", edges::edges),
+    ("entities", entities::entities),
     ("entries", entries::entries),
     ("instances", instances::instances),
     ("links", links::links),
