@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -27,6 +28,7 @@ from collector.inline import inline
 from collector.receive.grpc import otlp_server
 from collector.receive.http import otlp_app
 from collector.receive.intake import Intake
+from collector.receive.whole import WholeBodies
 from collector.settings import Settings
 from collector.store import Counters, Store
 from collector.version import VERSION
@@ -94,8 +96,12 @@ class Service:
         )
         source = Source(self.snapshot, lambda: self._ready, settings.selected())
         admin = await self._serve_http(admin_app(source), settings.admin, "admin")
+        most = settings.max_body_bytes
         http = await self._serve_http(
-            otlp_app(self._intake, settings.max_body_bytes), settings.otlp_http, "otlp_http"
+            otlp_app(self._intake, most),
+            settings.otlp_http,
+            "otlp_http",
+            partial(WholeBodies, most),
         )
         self.addresses = Addresses(await self._serve_grpc(), http, admin)
         if self._forwarder is not None:
@@ -118,12 +124,13 @@ class Service:
         except ValueError as error:
             raise StartError(str(error)) from None
 
-    async def _serve_http(self, app: Any, address: str, name: str) -> str:
+    async def _serve_http(self, app: Any, address: str, name: str, protocol: Any = "auto") -> str:
         if not address:
             return ""
         listener = _listen(address, name)
         config = uvicorn.Config(
             app,
+            http=protocol,
             log_level="warning",
             access_log=False,
             lifespan="off",
