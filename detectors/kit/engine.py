@@ -131,12 +131,12 @@ def facts_of(
     made = native.facts_of(spans, told)
     for table, level in at.items():
         rows = made.pop(table.name, None)
-        if level is not None:
-            if rows is None:
-                rows = cast("SampledTable", table).observe(spans, level)
-            yield table, merging.regroup(table, rows)
-        else:
-            yield table, merging.regroup(table, table.observe(spans)) if rows is None else rows
+        if rows is None and level is not None:
+            observed = cast("SampledTable", table).observe(spans, level)
+            rows = merging.regroup(table, observed)
+        elif rows is None:
+            rows = merging.regroup(table, table.observe(spans))
+        yield table, rows
 
 
 def levels(facts: Facts) -> dict[str, int]:

@@ -169,8 +169,7 @@ def facts_of(
     """Whole traces with all columns -> the facts of those of the tables that are made natively.
 
     tables: by name, the level at which to observe a sampled one (None for others) and its columns.
-    Facts are those that `observe` of the table gives, a row per key. Those of a
-    table that is not sampled are as `merge.regroup` leaves them.
+    Facts are those that `observe` of the table gives, as `merge.regroup` leaves them.
     """
     native = kernels()
     if native is None:

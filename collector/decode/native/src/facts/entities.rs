@@ -71,6 +71,13 @@ pub fn entities(seen: &Seen<'_>) -> Array {
         groups: Groups::new(&ENTITIES, seen.patterns, key),
         shown: vec![],
     };
+    // Each is told by two identities at most.
+    let counts = |row: &&u32| {
+        let role = roles[**row as usize];
+        role.is_served || role.is_read
+    };
+    let count = seen.patterns.of.iter().filter(counts).count();
+    table.groups.reserve(2 * count);
     let last = spans.entry.iter().max().copied().unwrap_or_default();
     let mut places = vec![None; last as usize + 1];
     let (mut served, mut reads) = (vec![], vec![]);

@@ -5,11 +5,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
-use super::exemplars::Field;
 use super::patterns::{folded, Patterns};
-use super::Seen;
-use crate::arrow::{Array, Values};
-use crate::columns::Bits;
 use crate::constants::Constants;
 
 /// What a column of a key holds.
@@ -76,15 +72,12 @@ impl<const P: usize, const R: usize, const M: usize> Layout<P, R, M> {
 /// A value of a key, none for null.
 pub type Cell = Option<u64>;
 
-/// What a column of a key holds, and the value of a group.
-type Asked<'a> = (&'a Kind, Box<dyn Fn(u32) -> Cell + 'a>);
-
 /// The kind of a pattern and the keys of a row, nulls as 0 and told by bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Key<const R: usize> {
-    kind: u32,
+pub(super) struct Key<const R: usize> {
+    pub(super) kind: u32,
     nulls: u32,
-    values: [u64; R],
+    pub(super) values: [u64; R],
 }
 
 impl<const R: usize> Key<R> {
@@ -101,7 +94,7 @@ impl<const R: usize> Key<R> {
         }
     }
 
-    fn cell(&self, place: usize) -> Cell {
+    pub(super) fn cell(&self, place: usize) -> Cell {
         (self.nulls >> place & 1 == 0).then_some(self.values[place])
     }
 
@@ -117,23 +110,26 @@ impl<const R: usize> Key<R> {
 /// How many of the worst rows of a group are kept: `EXEMPLARS_KEPT` of `detectors/kit/contract.py`.
 const KEPT: usize = 3;
 const UNWANTED: u32 = u32::MAX;
+/// Of a place for a row that is shown: there is none.
+pub(super) const NONE: u32 = u32::MAX;
 
 /// Groups in the order in which their keys came first.
 ///
 /// Numbers of keys are hashed with a seed of the process, so that nobody can make them collide.
 pub struct Groups<'a, const P: usize, const R: usize, const M: usize> {
-    layout: &'static Layout<P, R, M>,
+    pub(super) layout: &'static Layout<P, R, M>,
     patterns: &'a Patterns,
     /// what patterns have in common for this table: which of `shared`
-    kinds: Vec<u32>,
-    shared: Vec<[Cell; P]>,
+    pub(super) kinds: Vec<u32>,
+    pub(super) shared: Vec<[Cell; P]>,
     seed: u64,
     places: HashTable<u32>,
-    own: Vec<Key<R>>,
-    measures: Vec<[i64; M]>,
+    pub(super) own: Vec<Key<R>>,
+    pub(super) measures: Vec<[i64; M]>,
     /// where sums end among measures, and what is least
     borders: (usize, usize),
-    worst: Vec<Vec<u32>>,
+    /// rows that are shown, `NONE` behind them
+    pub(super) worst: Vec<[u32; KEPT]>,
 }
 
 impl<'a, const P: usize, const R: usize, const M: usize> Groups<'a, P, R, M> {
@@ -213,6 +209,16 @@ impl<'a, const P: usize, const R: usize, const M: usize> Groups<'a, P, R, M> {
         }
     }
 
+    /// Makes room for so many groups: a table of tens of thousands is not copied as it grows.
+    pub fn reserve(&mut self, count: usize) {
+        let (keys, seed) = (&self.own, self.seed);
+        let again = |place: &u32| keys[*place as usize].number(seed);
+        self.places.reserve(count, again);
+        self.own.reserve(count);
+        self.measures.reserve(count);
+        self.worst.reserve(count);
+    }
+
     fn begin(&mut self, number: u64, key: Key<R>, measures: &[i64; M]) -> usize {
         let place = self.own.len();
         self.own.push(key);
@@ -227,125 +233,14 @@ impl<'a, const P: usize, const R: usize, const M: usize> Groups<'a, P, R, M> {
     #[inline]
     pub fn show(&mut self, group: usize, row: usize, order: impl Fn(usize, usize) -> Ordering) {
         if self.worst.len() <= group {
-            self.worst.resize(group + 1, vec![]);
+            self.worst.resize(group + 1, [NONE; KEPT]);
         }
         let worst = &mut self.worst[group];
-        let comes_first = |other: u32| order(other as usize, row) == Ordering::Less;
-        if worst.len() == KEPT && comes_first(worst[KEPT - 1]) {
-            return;
+        let comes_first = |other: &u32| *other != NONE && order(*other as usize, row).is_lt();
+        let place = worst.iter().take_while(|other| comes_first(other)).count();
+        if place < KEPT {
+            worst[place..].rotate_right(1);
+            worst[place] = row as u32;
         }
-        let place = worst.partition_point(|other| comes_first(*other));
-        worst.insert(place, row as u32);
-        worst.truncate(KEPT);
     }
-
-    /// The facts: a row a group, in the order of its keys; columns in the order of the table.
-    #[must_use]
-    pub fn facts(&self, seen: &Seen<'_>) -> Array {
-        self.with_exemplars(seen, &[])
-    }
-
-    /// The same with `exemplars`: what is told of the rows that were shown, the worst first.
-    #[must_use]
-    pub fn with_exemplars(&self, seen: &Seen<'_>, fields: &[Field<'_>]) -> Array {
-        let order = self.order(seen);
-        let columns = seen.columns.iter().map(|name| {
-            let measured = |(one, _): &(&str, Merge)| one == name;
-            match (
-                self.key(name),
-                self.layout.measures.iter().position(measured),
-            ) {
-                (Some(key), _) => key_column(name, &key, &order, seen.constants),
-                (None, Some(place)) => self.measure_column(place, &order),
-                (None, None) => self.exemplars(name, &order, fields),
-            }
-        });
-        Array::of_columns(order.len(), columns.collect())
-    }
-
-    /// A key by name: what it holds, and how it is told of a group.
-    fn key(&self, name: &str) -> Option<Asked<'_>> {
-        let named = |(one, _): &(&str, Kind)| *one == name;
-        if let Some(place) = self.layout.shared.iter().position(named) {
-            let tell = move |group| self.shared[self.own[group as usize].kind as usize][place];
-            return Some((&self.layout.shared[place].1, Box::new(tell)));
-        }
-        let place = self.layout.own.iter().position(named)?;
-        let tell = move |group| self.own[group as usize].cell(place);
-        Some((&self.layout.own[place].1, Box::new(tell)))
-    }
-
-    /// All groups by their keys, a null before every value; those of a sampled table as they came,
-    /// for their order is another.
-    fn order(&self, seen: &Seen<'_>) -> Vec<u32> {
-        let mut order: Vec<u32> = (0..self.own.len() as u32).collect();
-        if seen.level.is_some() {
-            return order;
-        }
-        let keys: Vec<_> = seen
-            .columns
-            .iter()
-            .filter_map(|name| self.key(name))
-            .collect();
-        order.sort_unstable_by(|one, other| {
-            let mut each = keys.iter().map(|(kind, tell)| {
-                let (one, other) = (tell(*one), tell(*other));
-                match kind {
-                    Kind::Number | Kind::Bin | Kind::Class => one
-                        .map(|value| value as i64)
-                        .cmp(&other.map(|value| value as i64)),
-                    _ => one.cmp(&other),
-                }
-            });
-            each.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
-        });
-        order
-    }
-
-    fn measure_column(&self, place: usize, order: &[u32]) -> Array {
-        let (name, merge) = self.layout.measures[place];
-        let none = match merge {
-            Merge::Sum | Merge::Least | Merge::Most => None,
-            Merge::LeastKnown => Some(NO_LEAST),
-            Merge::MostKnown => Some(NO_MOST),
-        };
-        let measures = order
-            .iter()
-            .map(|group| self.measures[*group as usize][place]);
-        let values: Vec<i64> = measures.collect();
-        let valid = Bits::of_rows(values.len(), |row| Some(values[row]) != none);
-        Array::new(name, Values::I64(values), Some(valid))
-    }
-
-    fn exemplars(&self, name: &str, order: &[u32], fields: &[Field<'_>]) -> Array {
-        let mut offsets = vec![0];
-        let mut rows = vec![];
-        for group in order {
-            rows.extend(self.worst.get(*group as usize).into_iter().flatten());
-            offsets.push(rows.len() as i64);
-        }
-        let some = Bits::of_rows(order.len(), |row| offsets[row] < offsets[row + 1]);
-        let told = fields.iter().map(|field| field.of(&rows)).collect();
-        Array::of_lists(name, offsets, Values::Struct(rows.len(), told), Some(some))
-    }
-}
-
-/// A column of the key of each group.
-fn key_column(name: &str, (kind, tell): &Asked<'_>, order: &[u32], constants: &Constants) -> Array {
-    let cells: Vec<Cell> = order.iter().map(|group| tell(*group)).collect();
-    let valid = Bits::of_rows(cells.len(), |row| cells[row].is_some());
-    let values = cells.iter().map(|cell| cell.unwrap_or_default());
-    let values = match kind {
-        Kind::Code => Values::U64(values.collect()),
-        Kind::Number => Values::I64(values.map(|value| value as i64).collect()),
-        Kind::Bin => Values::I16(values.map(|value| value as i16).collect()),
-        Kind::Class => Values::I8(values.map(|value| value as i8).collect()),
-        Kind::Traits => Values::U32(values.map(|value| value as u32).collect()),
-        Kind::Truth => Values::Bits(values.map(|value| value != 0).collect()),
-        Kind::Name(list) => {
-            let numbers = values.map(|value| value as u8).collect();
-            return Array::of_names(name, numbers, Some(valid), list(constants));
-        }
-    };
-    Array::new(name, values, Some(valid))
 }

@@ -6,7 +6,8 @@ use crate::constants::Constants;
 
 /// As a number: the identity of what is only one, of rank 0.
 const ALWAYS: u64 = 0x9E37_79B9_7F4A_7C15;
-const NULL: u64 = 0xC4CE_B9FE_1A85_EC53;
+/// What stands for null in a mix: `_NULL` of `detectors/kit/sampling.py`.
+pub const NULL: u64 = 0xC4CE_B9FE_1A85_EC53;
 
 /// Whether all spans of a pattern are successful reads, where their entry has a span.
 #[must_use]
