@@ -67,7 +67,7 @@ impl Segment {
     /// A call out, which starts no sooner than those before it.
     fn call(&mut self, spans: &Spans<'_>, row: usize) {
         let entry = self.row as usize;
-        let (whole, duration) = (spans.duration_ns[entry], spans.duration_ns[row]);
+        let (whole, duration) = (spans.duration_ns[entry].max(0), spans.duration_ns[row]);
         let begin = spans.start_ns[row].wrapping_sub(spans.start_ns[entry]);
         let end = begin.wrapping_add(duration).clamp(0, whole);
         let begin = begin.clamp(0, whole).max(self.reached_ns);
