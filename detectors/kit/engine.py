@@ -229,8 +229,10 @@ def _codes(frames: Mapping[str, pl.DataFrame]) -> set[int]:
         if frame is not None and frame.height:
             texts = [c.name for c in table.columns if c.text]
             found = native.distinct(frame, texts)
-            codes.update(found or ())
-            rest += [] if found is not None else frame[texts].get_columns()
+            if found is None:
+                rest += frame[texts].get_columns()
+            else:
+                codes.update(found)
             for told in _exemplar_texts(table):
                 rest += frame.select(told).get_columns()
     if not rest:

@@ -103,7 +103,10 @@ def test_what_is_drawn_makes_facts_of_each_kind() -> None:
 def test_what_a_decoder_writes_is_observed_natively() -> None:
     spans = all_steps(traffic(1, 500, "any", 50))[0]
 
-    assert native.facts_of(spans, {"edges": (None, ["caller", "calls"])})
+    made = native.facts_of(spans, {t.name: (None, ["pane"]) for t in tables()})
+
+    queries = {"deliveries", "duplicates", "failures", "origins", "touches"}
+    assert made.keys() == {t.name for t in tables()} - queries
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(0, 3), st.integers(0, 2**64 - 1)), max_size=40))

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::bins::{gap_bin, growth_bin, pane};
-use super::exemplars::{Field, Told};
+use super::exemplars::{in_entry, Field};
 use super::groups::{Cell, Groups, Kind, Layout, Merge};
 use super::spans::Spans;
 use super::tried::{Sent, Tried};
@@ -249,31 +249,15 @@ impl<'a> Attempts<'a> {
     fn exemplars(&self, seen: &Seen<'_>) -> Array {
         let (spans, tried) = (self.spans, &self.tried);
         let first = |place: usize| tried[place].first;
-        self.groups.with_exemplars(
-            seen,
-            &[
-                Field("score", Told::Time(&|p| Some(tried[p].attempts))),
-                Field("trace_hi", Told::Code(&|p| Some(spans.trace_hi[first(p)]))),
-                Field("trace_lo", Told::Code(&|p| Some(spans.trace_lo[first(p)]))),
-                Field(
-                    "entry_span",
-                    Told::Code(&|p| spans.entry_span.known(first(p))),
-                ),
-                Field(
-                    "entry_start_ns",
-                    Told::Time(&|p| Some(spans.entry_start_ns[first(p)])),
-                ),
-                Field(
-                    "entry_duration_ns",
-                    Told::Time(&|p| Some(spans.entry_duration_ns[first(p)])),
-                ),
-                Field("first_ns", Told::Time(&|p| Some(tried[p].first_ns))),
-                Field("last_ns", Told::Time(&|p| Some(tried[p].last_ns))),
-                Field("n", Told::Time(&|p| Some(tried[p].attempts))),
-                Field("label", Told::Code(&|p| spans.label.known(first(p)))),
-                Field("span_ids", Told::Ids(&|p| tried[p].span_ids.clone())),
-            ],
-        )
+        let mut fields = in_entry(spans, |p| tried[p].attempts, first);
+        fields.extend([
+            Field::time("first_ns", |p| Some(tried[p].first_ns)),
+            Field::time("last_ns", |p| Some(tried[p].last_ns)),
+            Field::time("n", |p| Some(tried[p].attempts)),
+            Field::code("label", |p| spans.label.known(first(p))),
+            Field::ids("span_ids", |p| tried[p].span_ids.clone()),
+        ]);
+        self.groups.with_exemplars(seen, &fields)
     }
 }
 

@@ -13,63 +13,41 @@ pub fn pane(start_ns: i64, seconds: i64) -> i64 {
     start_ns.div_euclid(width).wrapping_mul(width)
 }
 
-/// Bins of so many to the octave, by the whole numbers at which they begin.
+/// The whole numbers at which half octaves begin.
 ///
 /// Where one begins is told by the formula itself, whose logarithms are not exact.
-struct Octaves {
-    parts: i64,
-    begins: Vec<i64>,
-}
-
-impl Octaves {
-    fn of(parts: i64) -> Self {
-        let bin = |number: i64| ((number as f64).log(2.0) * parts as f64).floor() as i64;
-        let begins = (0..63 * parts).map(|index| {
-            // The bins before a number are all smaller ones: a bisection finds where one begins.
-            let (mut low, mut high) = (1i64, i64::MAX);
-            while low < high {
-                let middle = low + (high - low) / 2;
-                if bin(middle) >= index {
-                    high = middle;
-                } else {
-                    low = middle + 1;
-                }
+static HALVES: LazyLock<Vec<i64>> = LazyLock::new(|| {
+    let begin = |index| {
+        // The bins before a number are all smaller ones: a bisection finds where one begins.
+        let (mut low, mut high) = (1i64, i64::MAX);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if half_octave(middle) >= index {
+                high = middle;
+            } else {
+                low = middle + 1;
             }
-            low
-        });
-        let begins = begins.collect();
-        Self { parts, begins }
-    }
+        }
+        low
+    };
+    (0..2 * 63).map(begin).collect()
+});
 
-    /// The bin of a number from 1 on.
-    #[inline]
-    fn bin(&self, number: i64) -> i64 {
-        let octave = i64::from(number.ilog2());
-        // From the bin before the octave's to the first of the next: logarithms are rounded.
-        let first = (octave * self.parts - 1).max(0) as usize;
-        let last = ((octave + 1) * self.parts + 1).min(self.begins.len() as i64) as usize;
-        let reached = self.begins[first..last]
-            .iter()
-            .take_while(|begin| **begin <= number);
-        (first + reached.count()) as i64 - 1
-    }
+fn half_octave(number: i64) -> i64 {
+    ((number as f64).log(2.0) * 2.0).floor() as i64
 }
-
-static HALVES: LazyLock<Octaves> = LazyLock::new(|| Octaves::of(2));
 
 /// The bin of a duration: half octaves above 1 µs.
 #[inline]
 #[must_use]
 pub fn duration_bin(duration_ns: i64) -> i64 {
-    HALVES.bin(duration_ns.div_euclid(1_000).max(1))
-}
-
-/// The bin of a duration: sixteenth octaves above 1 µs.
-#[inline]
-#[must_use]
-pub fn fine_bin(duration_ns: i64) -> i64 {
     let micros = duration_ns.div_euclid(1_000).max(1);
-    ((micros as f64).log(2.0) * 16.0).floor() as i64
+    let octave = micros.ilog2() as usize;
+    // From the bin before the octave's to the first of the next: logarithms are rounded.
+    let first = (2 * octave).saturating_sub(1);
+    let near = &HALVES[first..HALVES.len().min(2 * octave + 3)];
+    let reached = near.iter().take_while(|begin| **begin <= micros);
+    (first + reached.count()) as i64 - 1
 }
 
 const GAP_FLOOR_NS: i64 = 100_000;
@@ -126,8 +104,11 @@ mod tests {
             ]
         });
         for micros in numbers.filter(|number| *number > 0 && *number < i64::MAX / 1_000) {
-            let told = ((micros as f64).log(2.0) * 2.0).floor() as i64;
-            assert_eq!(duration_bin(micros * 1_000), told, "{micros}");
+            assert_eq!(
+                duration_bin(micros * 1_000),
+                half_octave(micros),
+                "{micros}"
+            );
         }
         assert_eq!((duration_bin(-5), duration_bin(999)), (0, 0));
     }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::ops::Range;
 
 use super::bins::pane;
-use super::exemplars::{Field, Told};
+use super::exemplars::{in_entry, Field};
 use super::groups::{Cell, Groups, Kind, Layout, Merge, NO_LEAST, NO_MOST};
 use super::loads::in_sample;
 use super::served::{read_alike, Reads, Role, Served};
@@ -252,30 +252,14 @@ impl Entities<'_> {
         let (spans, shown) = (self.seen.spans, &self.shown);
         let entry = |place: usize| shown[place].entry;
         let score = |p: usize| spans.entry_start_ns[entry(p)].wrapping_neg();
-        self.groups.with_exemplars(
-            self.seen,
-            &[
-                Field("score", Told::Time(&|p| Some(score(p)))),
-                Field("trace_hi", Told::Code(&|p| Some(spans.trace_hi[entry(p)]))),
-                Field("trace_lo", Told::Code(&|p| Some(spans.trace_lo[entry(p)]))),
-                Field(
-                    "entry_span",
-                    Told::Code(&|p| spans.entry_span.known(entry(p))),
-                ),
-                Field(
-                    "entry_start_ns",
-                    Told::Time(&|p| Some(spans.entry_start_ns[entry(p)])),
-                ),
-                Field(
-                    "entry_duration_ns",
-                    Told::Time(&|p| Some(spans.entry_duration_ns[entry(p)])),
-                ),
-                Field("first_ns", Told::Time(&|p| Some(shown[p].first_ns))),
-                Field("last_ns", Told::Time(&|p| Some(shown[p].last_ns))),
-                Field("n", Told::Time(&|p| Some(shown[p].n))),
-                Field("label", Told::Code(&|p| shown[p].label)),
-            ],
-        )
+        let mut fields = in_entry(spans, score, entry);
+        fields.extend([
+            Field::time("first_ns", |p| Some(shown[p].first_ns)),
+            Field::time("last_ns", |p| Some(shown[p].last_ns)),
+            Field::time("n", |p| Some(shown[p].n)),
+            Field::code("label", |p| shown[p].label),
+        ]);
+        self.groups.with_exemplars(self.seen, &fields)
     }
 }
 

@@ -120,7 +120,7 @@ pub struct Groups<'a, const P: usize, const R: usize, const M: usize> {
     pub(super) layout: &'static Layout<P, R, M>,
     patterns: &'a Patterns,
     /// what patterns have in common for this table: which of `shared`
-    pub(super) kinds: Vec<u32>,
+    kinds: Vec<u32>,
     pub(super) shared: Vec<[Cell; P]>,
     seed: u64,
     places: HashTable<u32>,

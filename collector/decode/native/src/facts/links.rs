@@ -3,11 +3,10 @@
 use std::cmp::Reverse;
 
 use super::bins::{duration_bin, pane};
-use super::exemplars::{Field, Told};
+use super::exemplars::{in_entry, Field};
 use super::groups::{Cell, Groups, Kind, Layout, Merge};
 use super::loads::are_loads;
 use super::once::Once;
-use super::spans::Spans;
 use super::{cell, Seen};
 use crate::arrow::Array;
 
@@ -180,28 +179,15 @@ impl Links<'_> {
 }
 
 fn exemplars(seen: &Seen<'_>, groups: &Groups<'_, 4, 8, 19>) -> Array {
-    let spans: &Spans<'_> = seen.spans;
-    groups.with_exemplars(
-        seen,
-        &[
-            Field("score", Told::Time(&|row| Some(spans.duration_ns[row]))),
-            Field("trace_hi", Told::Code(&|row| Some(spans.trace_hi[row]))),
-            Field("trace_lo", Told::Code(&|row| Some(spans.trace_lo[row]))),
-            Field("entry_span", Told::Code(&|row| spans.entry_span.known(row))),
-            Field(
-                "entry_start_ns",
-                Told::Time(&|row| Some(spans.entry_start_ns[row])),
-            ),
-            Field(
-                "entry_duration_ns",
-                Told::Time(&|row| Some(spans.entry_duration_ns[row])),
-            ),
-            Field("first_ns", Told::Time(&|row| Some(spans.start_ns[row]))),
-            Field("last_ns", Told::Time(&|row| Some(spans.end_ns(row)))),
-            Field("span_ids", Told::Ids(&|row| vec![spans.span_id[row]])),
-            Field("label", Told::Code(&|row| spans.label.known(row))),
-            Field("code_file", Told::Code(&|row| spans.code_file.known(row))),
-            Field("code_line", Told::Line(&|row| spans.code_line.known(row))),
-        ],
-    )
+    let spans = seen.spans;
+    let mut fields = in_entry(spans, |row| spans.duration_ns[row], |row| row);
+    fields.extend([
+        Field::time("first_ns", |row| Some(spans.start_ns[row])),
+        Field::time("last_ns", |row| Some(spans.end_ns(row))),
+        Field::ids("span_ids", |row| vec![spans.span_id[row]]),
+        Field::code("label", |row| spans.label.known(row)),
+        Field::code("code_file", |row| spans.code_file.known(row)),
+        Field::line("code_line", |row| spans.code_line.known(row)),
+    ]);
+    groups.with_exemplars(seen, &fields)
 }

@@ -1,7 +1,8 @@
 //! Facts tables, one pass over the spans each: what `observe` of `detectors/facts/*.py` defines.
 //!
 //! A table is a file here as it is there. Each makes `groups` of the columns in `spans`, by what
-//! `patterns` have in common and by what is a row's own, like `bins`; what an exemplar shows is looked up by Python, for the few rows that are shown.
+//! `patterns` have in common and by what is a row's own, like `bins`, and shows `exemplars` of the
+//! worst rows. Groups are `leaving` in canonical order, which for sampled tables is a `mixed` one.
 
 pub mod attempts;
 pub mod bins;

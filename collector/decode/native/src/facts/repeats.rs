@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::bins::{count_bin, pane};
-use super::exemplars::{Field, Told};
+use super::exemplars::{in_entry, Field};
 use super::groups::{Cell, Groups, Kind, Layout, Merge};
 use super::patterns::Patterns;
 use super::repetition::{class_of, Repetition};
@@ -86,50 +86,24 @@ fn exemplars(seen: &Seen<'_>, groups: &Groups<'_, 10, 12, 12>, found: &[Loop]) -
     let told = |place: usize| &found[place].told;
     let first = |place: usize| found[place].told.first;
     let source = |place: usize| found[place].source;
-    groups.with_exemplars(
-        seen,
-        &[
-            Field("score", Told::Time(&|p| Some(told(p).wasted_ns))),
-            Field("trace_hi", Told::Code(&|p| Some(spans.trace_hi[first(p)]))),
-            Field("trace_lo", Told::Code(&|p| Some(spans.trace_lo[first(p)]))),
-            Field(
-                "entry_span",
-                Told::Code(&|p| spans.entry_span.known(first(p))),
-            ),
-            Field(
-                "entry_start_ns",
-                Told::Time(&|p| Some(spans.entry_start_ns[first(p)])),
-            ),
-            Field(
-                "entry_duration_ns",
-                Told::Time(&|p| Some(spans.entry_duration_ns[first(p)])),
-            ),
-            Field("first_ns", Told::Time(&|p| Some(told(p).first_ns))),
-            Field("last_ns", Told::Time(&|p| Some(told(p).last_ns))),
-            Field("n", Told::Time(&|p| Some(told(p).n))),
-            Field("span_ids", Told::Ids(&|p| told(p).span_ids.clone())),
-            Field("label", Told::Code(&|p| spans.label.known(first(p)))),
-            Field("helper", Told::Code(&|p| found[p].helper(spans))),
-            Field("callee_label", Told::Code(&|p| told(p).callee_label)),
-            Field("source", Told::Code(&|p| spans.label.known(source(p)?))),
-            Field(
-                "source_start_ns",
-                Told::Time(&|p| Some(spans.start_ns[source(p)?])),
-            ),
-            Field(
-                "source_duration_ns",
-                Told::Time(&|p| Some(spans.duration_ns[source(p)?])),
-            ),
-            Field(
-                "code_file",
-                Told::Code(&|p| spans.code_file.known(first(p))),
-            ),
-            Field(
-                "code_line",
-                Told::Line(&|p| spans.code_line.known(first(p))),
-            ),
-        ],
-    )
+    let mut fields = in_entry(spans, |p| told(p).wasted_ns, first);
+    fields.extend([
+        Field::time("first_ns", |p| Some(told(p).first_ns)),
+        Field::time("last_ns", |p| Some(told(p).last_ns)),
+        Field::time("n", |p| Some(told(p).n)),
+        Field::ids("span_ids", |p| told(p).span_ids.clone()),
+        Field::code("label", |p| spans.label.known(first(p))),
+        Field::code("helper", |p| found[p].helper(spans)),
+        Field::code("callee_label", |p| told(p).callee_label),
+        Field::code("source", |p| spans.label.known(source(p)?)),
+        Field::time("source_start_ns", |p| Some(spans.start_ns[source(p)?])),
+        Field::time("source_duration_ns", |p| {
+            Some(spans.duration_ns[source(p)?])
+        }),
+        Field::code("code_file", |p| spans.code_file.known(first(p))),
+        Field::line("code_line", |p| spans.code_line.known(first(p))),
+    ]);
+    groups.with_exemplars(seen, &fields)
 }
 
 /// Repeated work of an entry.

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::bins::{fixed_log, pane};
-use super::exemplars::{Field, Told};
+use super::exemplars::{in_entry, Field};
 use super::groups::{Groups, Kind, Layout, Merge};
 use super::spans::Spans;
 use super::{cell, Seen};
@@ -105,45 +105,18 @@ pub fn segments(seen: &Seen<'_>) -> Array {
     }
     let of_entry = |row: usize| &segments[places[spans.entry[row] as usize] as usize];
     let call = |row: usize| Some(of_entry(row).longest as usize).filter(|row| *row < spans.rows);
-    groups.with_exemplars(
-        seen,
-        &[
-            Field("score", Told::Time(&|row| Some(spans.duration_ns[row]))),
-            Field("trace_hi", Told::Code(&|row| Some(spans.trace_hi[row]))),
-            Field("trace_lo", Told::Code(&|row| Some(spans.trace_lo[row]))),
-            Field("entry_span", Told::Code(&|row| Some(spans.span_id[row]))),
-            Field(
-                "entry_start_ns",
-                Told::Time(&|row| Some(spans.start_ns[row])),
-            ),
-            Field(
-                "entry_duration_ns",
-                Told::Time(&|row| Some(spans.duration_ns[row])),
-            ),
-            Field(
-                "own_ns",
-                Told::Time(&|row| Some(of_entry(row).own_ns(spans))),
-            ),
-            Field(
-                "first_ns",
-                Told::Time(&|row| call(row).map(|call| spans.start_ns[call])),
-            ),
-            Field(
-                "last_ns",
-                Told::Time(&|row| call(row).map(|call| spans.end_ns(call))),
-            ),
-            Field(
-                "call_span",
-                Told::Code(&|row| call(row).map(|call| spans.span_id[call])),
-            ),
-            Field("label", Told::Code(&|row| spans.label.known(call(row)?))),
-            Field("callee", Told::Code(&|row| spans.callee.known(call(row)?))),
-            Field(
-                "server_ns",
-                Told::Time(&|row| spans.server_ns.known(call(row)?)),
-            ),
-        ],
-    )
+    // An entry is its own span, so these begin as all exemplars do.
+    let mut fields = in_entry(spans, |row| spans.duration_ns[row], |row| row);
+    fields.extend([
+        Field::time("own_ns", |row| Some(of_entry(row).own_ns(spans))),
+        Field::time("first_ns", |row| Some(spans.start_ns[call(row)?])),
+        Field::time("last_ns", |row| Some(spans.end_ns(call(row)?))),
+        Field::code("call_span", |row| Some(spans.span_id[call(row)?])),
+        Field::code("label", |row| spans.label.known(call(row)?)),
+        Field::code("callee", |row| spans.callee.known(call(row)?)),
+        Field::time("server_ns", |row| spans.server_ns.known(call(row)?)),
+    ]);
+    groups.with_exemplars(seen, &fields)
 }
 
 fn add(
