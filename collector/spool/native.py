@@ -46,7 +46,7 @@ class NativeSpool(Spool):
             self._spill()
 
     def slabs(self, rows: int) -> Iterator[pl.DataFrame]:
-        """Frames of whole traces in canonical order, at most so many rows each where possible."""
+        """Frames of whole traces, each by start, at most so many rows each where possible."""
         if not self.on_disk:
             window = _window()
             self._native.pour(window)

@@ -1,7 +1,7 @@
 """The native window: rows stay as the native decoder packs them until their trace is closed.
 
-Equal to `reference.ReferenceWindow`, but that traces come in canonical order. Columns are written
-once, for a whole slab: a request of 512 spans is never a frame.
+Equal to `reference.ReferenceWindow`, but that each trace stands together, by start. Columns are
+written once, for a whole slab: a request of 512 spans is never a frame.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class NativeWindow(Window):
         self._native.finish(now_s)
 
     def take(self, rows: int) -> pl.DataFrame:
-        """Closed traces of at most so many spans, in canonical order."""
+        """Closed traces of at most so many spans, each by start."""
         taken = self._native.take(rows)
         return empty_spans() if taken is None else pl.DataFrame(taken)
 

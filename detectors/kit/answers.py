@@ -43,7 +43,7 @@ _NEEDED = (
 
 
 def tell_work(spans: pl.DataFrame) -> pl.DataFrame:
-    """Structured spans in canonical order (`structure.assemble`) -> with the columns `WORKED`."""
+    """Structured spans in order (`structure.assemble`) -> with the columns `WORKED`."""
     if (kernels := native.kernels()) is not None:
         made = native.made(kernels.worked, spans, _NEEDED)
         if made is not None:

@@ -61,7 +61,7 @@ MEMCACHED = code("memcached")
 
 
 def look_aside(spans: pl.DataFrame) -> pl.DataFrame:
-    """Structured spans in canonical order (`structure.assemble`) -> with the columns `ASIDE`."""
+    """Structured spans in order (`structure.assemble`) -> with the columns `ASIDE`."""
     if not spans.height:
         return spans.with_columns(pl.Series(c.name, [], c.dtype) for c in ASIDE)
     if (kernels := native.kernels()) is not None:

@@ -14,7 +14,7 @@ from detectors.kit.traits import Trait
 
 @dataclass(slots=True)
 class Bench:
-    """The spans under repair: columns in canonical order, changes noted until the end.
+    """The spans under repair: columns in order, changes noted until the end.
 
     laid: their parents, as they are by now. alive: what is still there.
     """
@@ -133,7 +133,7 @@ def _traces(spans: pl.DataFrame) -> Rows:
 
 
 def _laid(spans: pl.DataFrame) -> native.Laid:
-    """Spans in canonical order, looked at."""
+    """Spans in order, looked at."""
     found = native.lay_out(spans)
     if found is not None:
         return found

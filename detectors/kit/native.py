@@ -1,8 +1,8 @@
 """What is done to whole traces natively, where `spanlint_native` is installed and of this version.
 
 Everything here answers None where numpy has to do it: without the extension, for rows that are not
-in canonical order, and for columns with nulls that no decoder writes. Both give the same columns
-(`tests/kit/test_kernels.py`); they differ in speed alone.
+in order (`forest.canonical_order`, though traces may come in any), and for columns with nulls that
+no decoder writes. Both give the same columns (`tests/kit/test_kernels.py`); they differ in speed.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def made(
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """Spans in canonical order: who is whose parent.
+    """Spans in order: who is whose parent.
 
     parent: row of the parent or -1; parent_id, named: its id and whether there is one. doubled:
     rows whose span id another row of the trace has. cuts: rows to be cut so that no cycle is left.

@@ -76,7 +76,7 @@ def in_trouble(spans: pl.DataFrame) -> pl.DataFrame:
 
 
 def climb(spans: pl.DataFrame, group: Ids) -> Climb:
-    """Spans (`NEEDED`) in canonical order. group: of attempts of one call, see `attempts`."""
+    """Spans (`NEEDED`) in order. group: of attempts of one call, see `attempts`."""
     bad = _errors(spans)
     up = _up(spans, bad)
     good = _made_good(spans, bad, group)

@@ -31,10 +31,10 @@ _MONGODB = code("mongodb")
 
 
 def repair(spans: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Span columns of whole traces, any row order -> the same columns in canonical order, counts.
+    """Span columns of whole traces, any row order -> the same columns, traces in order, counts.
 
-    Canonical order: (trace_hi, trace_lo, start_ns, -duration_ns, span_id). Clean input costs one
-    sort and a look at the candidates' columns.
+    In order: each trace stands together, by (start_ns, -duration_ns, span_id). Clean input costs a
+    look at the order, a sort where there is none, and a look at the candidates' columns.
     """
     if not spans.height:
         return spans, {}

@@ -21,7 +21,7 @@ _ENDING = (
 
 
 def segments(spans: pl.DataFrame) -> pl.DataFrame:
-    """Spans in canonical order -> a row per entry span, in that order.
+    """Spans in order -> a row per entry span, in that order.
 
     own_ns, steps (calls out and local leaves, Int64), ending (UInt64, label of the last step; null
     when there is none), ending_service (UInt64, who answered it; null when it is local), longest

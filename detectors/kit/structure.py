@@ -39,8 +39,8 @@ _ENTRY_COLUMNS = {
 def assemble(spans: pl.DataFrame) -> pl.DataFrame:
     """Adds the STRUCTURE columns to the span columns of whole traces.
 
-    Rows may come in any order; they leave sorted by (trace_hi, trace_lo, start_ns, -duration_ns,
-    span_id). Span ids are expected to be unique within a trace (see `repairs.repair`). Cycles of
+    Rows may come in any order; each trace leaves as a whole, by (start_ns, -duration_ns, span_id).
+    Span ids are expected to be unique within a trace (see `repairs.repair`). Cycles of
     parents are cut at their first row. A child that starts before its parent, which clocks of
     different hosts do, is nothing special: only the part of it inside its parent counts there.
     """
@@ -65,7 +65,7 @@ def _made(spans: pl.DataFrame) -> pl.DataFrame | None:
 
 
 def _columns(spans: pl.DataFrame, trace: Rows) -> pl.DataFrame:
-    """The STRUCTURE columns of spans in canonical order. trace: dense numbers of their traces."""
+    """The STRUCTURE columns of spans in order. trace: dense numbers of their traces."""
     parent = _parents(spans, trace)
     top, depth = _roots(parent)
     service = forest.ids(spans, "service")

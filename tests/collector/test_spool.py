@@ -10,7 +10,7 @@ from collector.decode.choice import NATIVE, REFERENCE, decoders
 from collector.spool.choice import make_spool
 from collector.spool.model import Spool
 from decode.making import linked
-from detectors.kit import forest
+from detectors.kit import native
 from detectors.kit.columns import SPAN_SCHEMA
 from detectors.kit.texts import Texts
 from support.frames import frame, span
@@ -53,7 +53,7 @@ def test_every_span_comes_back_in_the_slab_of_its_trace(
     assert traces.is_unique().all()
     assert folder is None or not folder.exists()
     if kind == NATIVE:
-        assert all(forest.canonical_order(slab).rows is None for slab in slabs)
+        assert all(native.lay_out(slab) is not None for slab in slabs)
 
 
 @pytest.mark.parametrize("budget_bytes", [ROOMY, NONE])

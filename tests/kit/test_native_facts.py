@@ -15,7 +15,7 @@ from detectors.kit.catalogue import tables
 from detectors.kit.columns import SPAN_SCHEMA
 from detectors.kit.engine import facts_of
 from detectors.kit.texts import code
-from kit.test_kernels import SHAPES, all_steps, by_numpy, forest, same
+from kit.test_kernels import SHAPES, all_steps, by_numpy, forest, in_order, same
 
 pytestmark = pytest.mark.skipif(native.kernels() is None, reason="the extension is not built")
 
@@ -77,6 +77,20 @@ def test_facts_are_the_same(seed: int, count: int, shape: str, traces: int, leve
     spans = all_steps(traffic(seed, count, shape, traces))[0]
 
     found, wanted = facts(spans, level), by_numpy(facts, spans, level)
+
+    for name, rows in wanted.items():
+        same(found[name], rows)
+
+
+@settings(max_examples=50)
+@given(seed=st.integers(0, 2**32 - 1), shape=st.sampled_from(SHAPES))
+def test_traces_come_in_any_order(seed: int, shape: str) -> None:
+    spans = in_order(traffic(seed, 60, shape, 12))
+    traces = spans.partition_by("trace_hi", "trace_lo", maintain_order=True)
+    moved = pl.concat(traces[n] for n in np.random.default_rng(seed).permutation(len(traces)))
+    assert native.lay_out(moved) is not None
+
+    found, wanted = (facts(all_steps(rows)[0], 1) for rows in (moved, spans))
 
     for name, rows in wanted.items():
         same(found[name], rows)

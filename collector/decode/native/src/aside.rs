@@ -328,7 +328,7 @@ fn shows_arguments(given: &Given<'_>, row: usize, c: &Constants) -> bool {
     given.has(row, c.parameters) && !c.memcached.contains(&given.system.get(row))
 }
 
-/// The columns of structured spans in canonical order; none where what is given is odd.
+/// The columns of structured spans in order; none where what is given is odd.
 #[must_use]
 pub fn aside(table: &Table, c: &Constants) -> Option<Array> {
     let given = Given::of(table)?;

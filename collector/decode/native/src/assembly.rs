@@ -1,15 +1,15 @@
 //! Packed rows to columns, in any order.
 //!
-//! A hundred rows at a time, which stay in the cache nearest to the core while each column takes its
-//! part of them.
+//! Some rows at a time, which stay in the cache nearest to the core while each column takes its part of
+//! them.
 
 use crate::arrow::{Array, Values};
 use crate::columns::{Bits, Group, NULL};
 use crate::packed::{flags, kind, remote_parent, status, told, Chunk, Plan, Source, HEAD, MARKS};
 use crate::tables::{Column, Layout};
 
-/// Rows dealt at a time.
-const BLOCK: usize = 128;
+/// Rows dealt at a time: as many as a word has bits.
+const BLOCK: usize = 64;
 
 /// A row: number of its chunk and within it.
 pub type Place = (u32, u32);
@@ -44,7 +44,8 @@ pub fn assembled<'a>(plan: &Plan, places: &[Place], chunk: impl Fn(u32) -> &'a C
                 }
                 Source::Group(place) => building.extend(values.map(|(_, group)| group[place])),
                 Source::Told(bit) => {
-                    building.extend(dealt.values[bit][..rows.len()].iter().copied());
+                    building.valid.extend_word(dealt.told[bit], rows.len());
+                    building.put(dealt.values[bit][..rows.len()].iter().copied());
                 }
                 Source::Links => {}
             }
@@ -62,6 +63,8 @@ pub fn assembled<'a>(plan: &Plan, places: &[Place], chunk: impl Fn(u32) -> &'a C
 struct Dealt {
     values: Vec<[u64; BLOCK]>,
     nulls: Vec<u64>,
+    /// which rows have a value
+    told: [u64; BLOCK],
 }
 
 impl Dealt {
@@ -70,6 +73,7 @@ impl Dealt {
         Self {
             values: vec![[0; BLOCK]; nulls.len()],
             nulls,
+            told: [0; BLOCK],
         }
     }
 
@@ -77,13 +81,34 @@ impl Dealt {
         for (values, null) in self.values.iter_mut().zip(&self.nulls) {
             values.fill(*null);
         }
+        self.told = [0; BLOCK];
         for (n, (words, _)) in rows.iter().enumerate() {
             let mut bits = told(words);
+            self.told[n] = bits;
             for &value in &words[HEAD..] {
                 self.values[bits.trailing_zeros() as usize][n] = value;
                 bits &= bits - 1;
             }
         }
+        transpose(&mut self.told);
+    }
+}
+
+/// Bit c of word r becomes bit r of word c: halves change places, then halves of these.
+///
+/// Source: H. S. Warren, Hacker's Delight, 2nd edition, section 7-3.
+fn transpose(words: &mut [u64; 64]) {
+    let (mut width, mut mask) = (32, u64::MAX >> 32);
+    while width > 0 {
+        let mut row = 0;
+        while row < 64 {
+            let changed = (words[row] >> width ^ words[row + width]) & mask;
+            words[row] ^= changed << width;
+            words[row + width] ^= changed;
+            row = (row + width + 1) & !width;
+        }
+        width /= 2;
+        mask ^= mask << width;
     }
 }
 
@@ -140,6 +165,11 @@ impl Building {
         if let Some(null) = self.null {
             self.valid.extend(values.clone().map(|v| v != null));
         }
+        self.put(values);
+    }
+
+    /// Adds values, but not whether there are any.
+    fn put(&mut self, values: impl Iterator<Item = u64>) {
         match &mut self.values {
             Values::U64(all) => all.extend(values),
             Values::I64(all) => all.extend(values.map(|v| v as i64)),
@@ -156,6 +186,24 @@ impl Building {
         match self.values {
             Values::U8(values) => Array::of_names(&self.name, values, valid, &self.categories),
             values => Array::new(&self.name, values, valid),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_change_rows_for_columns() {
+        let before: [u64; 64] =
+            std::array::from_fn(|n| (n as u64 + 3).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut after = before;
+        transpose(&mut after);
+        for row in 0..64 {
+            for column in 0..64 {
+                assert_eq!(after[column] >> row & 1, before[row] >> column & 1);
+            }
         }
     }
 }

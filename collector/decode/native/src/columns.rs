@@ -1,7 +1,6 @@
 //! Rows of spans on their way to columns.
 
-use crate::arrow::{Array, Values};
-use crate::tables::{Column, Extra, Layout, Tables, EXTRAS};
+use crate::tables::{Extra, Layout, EXTRAS};
 
 /// Codes of service, namespace, environment, version and instance.
 pub const RESOURCE: [&str; 5] = [
@@ -15,7 +14,7 @@ pub const RESOURCE: [&str; 5] = [
 pub const SCOPE: &str = "scope";
 /// Null where 0 is a value.
 pub const NULL: u64 = u64::MAX;
-/// Rows that room is made for before they come.
+/// Rows that room is kept for.
 const MOST_ROOM: usize = 4_096;
 /// Flag: it is told whether the parent is remote.
 pub const HAS_REMOTE: u32 = 1 << 8;
@@ -47,7 +46,7 @@ pub struct Row {
     pub flags: u32,
 }
 
-/// Rows of one or more bodies.
+/// Rows of a body.
 #[derive(Default)]
 pub struct Batch {
     /// What each tells in any case.
@@ -63,16 +62,19 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// An empty one with room for as many rows again, within bounds.
-    #[must_use]
-    pub fn emptied(&self) -> Self {
-        let rows = self.rows.len().min(MOST_ROOM);
+    /// Takes all rows out; room for the next ones stays, within bounds.
+    pub fn clear(&mut self) {
         let width = self.facets.len() / self.rows.len().max(1);
-        Self {
-            rows: Vec::with_capacity(rows),
-            facets: Vec::with_capacity(rows * width),
-            ..Self::default()
+        self.rows.clear();
+        self.rows.shrink_to(MOST_ROOM);
+        self.facets.clear();
+        self.facets.shrink_to(MOST_ROOM * width);
+        for extra in &mut self.extras {
+            extra.clear();
+            extra.shrink_to(MOST_ROOM);
         }
+        self.groups.clear();
+        self.links.clear();
     }
 
     /// Number of rows.
@@ -101,110 +103,6 @@ impl Batch {
     pub fn link(&mut self, row: u32, ids: [u64; 3]) {
         self.links.push((row, ids));
     }
-
-    /// Takes back all rows from `rows` on.
-    pub fn truncate(&mut self, rows: usize, groups: usize, width: usize) {
-        self.rows.truncate(rows);
-        self.groups.truncate(groups);
-        self.facets.truncate(rows * width);
-        for extra in &mut self.extras {
-            extra.retain(|&(row, _)| (row as usize) < rows);
-        }
-        self.links.retain(|&(row, _)| (row as usize) < rows);
-    }
-
-    /// The columns of a frame.
-    #[must_use]
-    pub fn arrays(&self, tables: &Tables) -> Vec<Array> {
-        let columns = tables.columns.iter();
-        columns.map(|c| self.array(c, &tables.facets)).collect()
-    }
-
-    fn array(&self, column: &Column, facets: &[String]) -> Array {
-        let name = column.name.as_str();
-        let at = facets.iter().position(|f| f == name);
-        let extra = EXTRAS.iter().find(|(told, _)| *told == name);
-        match (name, at, extra) {
-            (_, Some(at), extra) => self.facet(column, at, facets.len(), extra.map(|e| e.1)),
-            (_, None, Some(&(_, extra))) => self.extra(column, extra),
-            ("links", ..) => self.links(column),
-            ("remote_parent", ..) => self.remote_parent(column),
-            _ => self.plain(column),
-        }
-    }
-
-    fn plain(&self, column: &Column) -> Array {
-        let row = |value: fn(&Row) -> u64| self.rows.iter().map(value).collect();
-        let name = column.name.as_str();
-        let group = RESOURCE.iter().chain([&SCOPE]).position(|g| *g == name);
-        let (values, null) = match name {
-            _ if group.is_some() => {
-                let at = group.unwrap_or_default();
-                let of = |row: &Row| self.groups[row.group as usize][at];
-                (self.rows.iter().map(of).collect(), Some(0))
-            }
-            "trace_hi" => (row(|r| r.trace[0]), None),
-            "trace_lo" => (row(|r| r.trace[1]), None),
-            "span_id" => (row(|r| r.span_id), None),
-            "parent_span_id" => (row(|r| r.parent), Some(0)),
-            "kind" => (row(|r| u64::from(r.kind)), None),
-            "status" => (row(|r| u64::from(r.status)), None),
-            "start_ns" => (row(|r| r.start_ns as u64), None),
-            "duration_ns" => (row(|r| r.duration_ns as u64), None),
-            "flags" => (row(|r| u64::from(r.flags)), None),
-            other => unreachable!("a column without a source was let in: {other}"),
-        };
-        laid_out(column, values, null)
-    }
-
-    fn facet(&self, column: &Column, at: usize, width: usize, over: Option<Extra>) -> Array {
-        let mut values: Vec<u64> = self
-            .facets
-            .iter()
-            .skip(at)
-            .step_by(width)
-            .copied()
-            .collect();
-        if let Some(extra) = over {
-            for &(row, value) in &self.extras[extra as usize] {
-                values[row as usize] = value;
-            }
-        }
-        laid_out(column, values, Some(null_of(&column.layout)))
-    }
-
-    fn extra(&self, column: &Column, extra: Extra) -> Array {
-        let null = null_of(&column.layout);
-        let mut values = vec![null; self.rows.len()];
-        for &(row, value) in &self.extras[extra as usize] {
-            values[row as usize] = value;
-        }
-        laid_out(column, values, Some(null))
-    }
-
-    fn remote_parent(&self, column: &Column) -> Array {
-        let said = |row: &Row| match row.flags {
-            flags if flags & HAS_REMOTE == 0 => NULL,
-            flags => u64::from(flags & IS_REMOTE != 0),
-        };
-        laid_out(column, self.rows.iter().map(said).collect(), Some(NULL))
-    }
-
-    fn links(&self, column: &Column) -> Array {
-        let mut offsets = vec![0i64];
-        let mut items = Vec::with_capacity(self.links.len() * 3);
-        let mut valid = Bits::default();
-        let mut links = self.links.iter().peekable();
-        for row in 0..self.rows.len() as u32 {
-            let before = items.len();
-            while let Some((_, ids)) = links.next_if(|(of, _)| *of == row) {
-                items.extend_from_slice(ids);
-            }
-            valid.push(items.len() > before);
-            offsets.push(items.len() as i64);
-        }
-        Array::of_lists(&column.name, offsets, Values::U64(items), Some(valid))
-    }
 }
 
 /// What stands for null in a column that attributes tell.
@@ -215,23 +113,6 @@ pub fn null_of(layout: &Layout) -> u64 {
     } else {
         NULL
     }
-}
-
-fn laid_out(column: &Column, values: Vec<u64>, null: Option<u64>) -> Array {
-    let valid = null.map(|null| values.iter().map(|&v| v != null).collect());
-    let values = match &column.layout {
-        Layout::U64 => Values::U64(values),
-        Layout::I64 => Values::I64(values.into_iter().map(|v| v as i64).collect()),
-        Layout::U32 => Values::U32(values.into_iter().map(|v| v as u32).collect()),
-        Layout::I32 => Values::I32(values.into_iter().map(|v| v as i32).collect()),
-        Layout::Enum(names) => {
-            let values = values.into_iter().map(|v| v as u8).collect();
-            return Array::of_names(&column.name, values, None, names);
-        }
-        Layout::Bool => Values::Bits(values.into_iter().map(|v| v == 1).collect()),
-        Layout::List => unreachable!("lists are laid out by themselves"),
-    };
-    Array::new(&column.name, values, valid)
 }
 
 /// Truth values, eight a byte, the first in the lowest bit.
@@ -257,6 +138,17 @@ impl Bits {
         }
         self.len += 1;
         self.ones += usize::from(bit);
+    }
+}
+
+impl Bits {
+    /// Adds the lowest bits of a word, after full bytes.
+    pub fn extend_word(&mut self, word: u64, count: usize) {
+        debug_assert!(self.len % 8 == 0 && word.checked_shr(count as u32).unwrap_or(0) == 0);
+        let bytes = word.to_le_bytes();
+        self.bytes.extend_from_slice(&bytes[..count.div_ceil(8)]);
+        self.len += count;
+        self.ones += word.count_ones() as usize;
     }
 }
 

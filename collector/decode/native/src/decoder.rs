@@ -14,6 +14,7 @@ use crate::answers::{Answers, Key};
 use crate::columns::{Batch, Group, Row, RESOURCE};
 use crate::form::Own;
 use crate::known::{Hashed, HashedMap};
+use crate::packed::{Chunk, Plan};
 use crate::schema::Schema;
 use crate::span::{big_endian, link, Span};
 use crate::tables::Tables;
@@ -22,6 +23,8 @@ use crate::wire::{Read, Reader, Unusual};
 
 const MOST_RESOURCES: usize = 4_096;
 const MOST_TEXTS: usize = 100_000;
+/// Packed rows that room is made for before they come.
+const MOST_ROOM: usize = 4_096;
 
 /// The stable 64-bit code of a text, never 0.
 #[must_use]
@@ -90,8 +93,10 @@ pub struct Decoder {
     pub tables: Arc<Tables>,
     schema: Schema,
     seed: u64,
-    /// rows so far
+    /// rows of a body
     pub batch: Batch,
+    plan: Arc<Plan>,
+    packed: Chunk,
     answers: Answers,
     resources: HashedMap<u128, [u64; RESOURCE.len()]>,
     scopes: HashedMap<u128, u64>,
@@ -108,10 +113,12 @@ struct Walk<'a> {
 }
 
 impl Decoder {
-    /// A decoder; `seed` makes the keys of its caches unguessable.
-    #[must_use]
-    pub fn new(tables: Tables, schema: Schema, seed: u64) -> Self {
-        Self {
+    /// A decoder; `seed` makes the keys of its caches unguessable. An error says which columns it
+    /// cannot write.
+    pub fn new(tables: Tables, schema: Schema, seed: u64) -> Result<Self, String> {
+        Ok(Self {
+            plan: Arc::new(Plan::new(tables.columns.clone(), &tables.facets)?),
+            packed: Chunk::with_room(0, 0),
             answers: Answers::new(&tables, seed),
             tables: Arc::new(tables),
             schema,
@@ -120,7 +127,33 @@ impl Decoder {
             resources: HashedMap::default(),
             scopes: HashedMap::default(),
             texts: HashSet::default(),
-        }
+        })
+    }
+
+    /// Packs the rows of a body, after all of them are told.
+    pub fn pack(&mut self) {
+        self.plan.pack(&mut self.batch, &mut self.packed);
+    }
+
+    /// All packed rows; as many again find room.
+    pub fn take(&mut self) -> (Chunk, Arc<Plan>) {
+        let rows = self.packed.len().min(MOST_ROOM);
+        let words = self.packed.words() / self.packed.len().max(1) * rows;
+        let mut taken = std::mem::replace(&mut self.packed, Chunk::with_room(rows, words));
+        taken.fit();
+        (taken, self.plan.clone())
+    }
+
+    /// Number of packed rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.packed.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.packed.is_empty()
     }
 
     /// Forgets all codes: the texts behind them are about to be forgotten.
@@ -140,7 +173,6 @@ impl Decoder {
         if self.texts.len() > MOST_TEXTS {
             self.texts.clear();
         }
-        let (rows, groups) = (self.batch.len(), self.batch.groups.len());
         let mut walk = Walk {
             body,
             span: Span::new(self.tables.names.len()),
@@ -149,16 +181,16 @@ impl Decoder {
             group: 0,
         };
         if let Err(unusual) = self.request(&mut walk) {
-            self.roll_back(rows, groups, &walk.asked);
+            self.roll_back(&walk.asked);
             return Err(unusual);
         }
-        walk.counts.accepted = self.batch.len() - rows;
+        walk.counts.accepted = self.batch.len();
         Ok((walk.counts, walk.asked))
     }
 
     /// Takes back what a body added.
-    pub fn roll_back(&mut self, rows: usize, groups: usize, asked: &Asked) {
-        self.batch.truncate(rows, groups, self.tables.facets.len());
+    pub fn roll_back(&mut self, asked: &Asked) {
+        self.batch.clear();
         for text in &asked.texts {
             self.texts.remove(&code(text));
         }

@@ -1,5 +1,7 @@
 //! The rows that a window holds: chunks of packed rows, and which row of a trace follows which.
 
+use std::ops::Range;
+
 use crate::assembly::Place;
 use crate::packed::{Chunk, DURATION, SPAN_ID, START};
 
@@ -33,29 +35,42 @@ pub struct Held {
 }
 
 impl Held {
-    /// Takes a chunk; `chain` is told each row and its slot, and tells the slot that came before.
-    pub fn add(&mut self, chunk: Chunk, mut chain: impl FnMut(&[u64], u32) -> u32) {
+    /// Takes a chunk; `chain` is told which rows stand together in a trace and the slot of the last
+    /// of them, and tells the slot that came before.
+    pub fn add(&mut self, chunk: Chunk, mut chain: impl FnMut(&Chunk, Range<u32>, u32) -> u32) {
         let number = self.free_chunks.pop().unwrap_or_else(|| {
             self.kept.push(None);
             self.kept.len() as u32 - 1
         });
         let mut slots = Vec::with_capacity(chunk.len());
-        for row in 0..chunk.len() as u32 {
-            let slot = self.free_slots.pop().unwrap_or(self.slots.len() as u32);
-            let next = chain(chunk.row(row), slot);
-            let place = (number, row);
-            let here = Slot { place, next };
-            match self.slots.get_mut(slot as usize) {
-                Some(free) => *free = here,
-                None => self.slots.push(here),
+        while slots.len() < chunk.len() {
+            let run = chunk.run(slots.len() as u32);
+            for row in run.clone() {
+                slots.push(self.slot((number, row)));
             }
-            slots.push(slot);
+            let theirs = &slots[run.start as usize..];
+            let mut before = chain(&chunk, run, theirs[theirs.len() - 1]);
+            for slot in theirs {
+                self.slots[*slot as usize].next = before;
+                before = *slot;
+            }
         }
         self.kept[number as usize] = Some(Kept {
             alive: chunk.len(),
             chunk,
             slots,
         });
+    }
+
+    /// A slot for a row.
+    fn slot(&mut self, place: Place) -> u32 {
+        let here = Slot { place, next: NONE };
+        let slot = self.free_slots.pop().unwrap_or(self.slots.len() as u32);
+        match self.slots.get_mut(slot as usize) {
+            Some(free) => *free = here,
+            None => self.slots.push(here),
+        }
+        slot
     }
 
     /// The slots of a trace, the last first.
@@ -79,10 +94,12 @@ impl Held {
         self.chunk(number).row(row)
     }
 
-    /// When a row arrived.
+    /// A row, and when it arrived.
     #[must_use]
-    pub fn arrival_ns(&self, slot: u32) -> i64 {
-        self.chunk(self.place(slot).0).arrival_ns
+    pub fn arrived(&self, slot: u32) -> (&[u64], i64) {
+        let (number, row) = self.place(slot);
+        let chunk = self.chunk(number);
+        (chunk.row(row), chunk.arrival_ns)
     }
 
     /// Moves the start of a row.
@@ -123,7 +140,7 @@ impl Held {
                 self.free_chunks.push(number);
             }
         }
-        self.free_slots.extend(slots);
+        self.free_slots.extend(slots.into_iter().rev()); // the next rows stand as these did
     }
 
     /// Chunks of which little is left are packed anew: rows that wait hold no more than they are.

@@ -43,7 +43,7 @@ impl PyColumns {
 
     /// Writes the row of each parent, -1 for none, its id and whether there is one. Returns
     /// the rows whose span id another row of the trace has, and those to be cut so that no cycle is
-    /// left; None for rows that are not in canonical order.
+    /// left; None for rows that are not in order.
     #[allow(clippy::needless_pass_by_value)] // pyo3 hands arguments over
     fn parents(
         &self,

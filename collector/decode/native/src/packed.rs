@@ -4,6 +4,7 @@
 //! columns with nulls take, and all of it in one place.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use crate::columns::{null_of, Batch, Group, Row, HAS_REMOTE, IS_REMOTE, NULL, RESOURCE, SCOPE};
 use crate::tables::{Column, EXTRAS};
@@ -57,16 +58,18 @@ pub struct Plan {
     pub columns: Vec<Column>,
     /// by column
     pub sources: Vec<Source>,
-    cells: Vec<Cell>,
+    /// told columns by bit: facets in their order, then what only extras tell
+    told: Vec<Told>,
     facets: usize,
 }
 
-/// Where a told column comes from; the extra counts before the facet.
-struct Cell {
+/// A column that some rows tell: its number, what stands for null, and the extra that tells it, which
+/// counts before the facet.
+#[derive(Clone, Default)]
+struct Told {
     column: usize,
-    facet: Option<usize>,
-    extra: Option<usize>,
     null: u64,
+    extra: Option<usize>,
 }
 
 /// Rows that arrived together.
@@ -80,20 +83,48 @@ pub struct Chunk {
     pub arrival_ns: i64,
 }
 
+/// What a row tells, by ascending bits.
+struct Kept {
+    values: [u64; 1 << 6],
+    count: usize,
+    bits: u64,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self {
+            values: [0; 1 << 6],
+            count: 0,
+            bits: 0,
+        }
+    }
+}
+
+impl Kept {
+    /// Adds a value that is not null. All are written, and those that stay are counted: no branch that
+    /// nobody can foretell.
+    #[inline]
+    fn add(&mut self, bit: usize, value: u64, null: u64) {
+        self.values[self.count & ((1 << 6) - 1)] = value;
+        self.bits |= u64::from(value != null) << bit;
+        self.count += usize::from(value != null);
+    }
+}
+
 impl Plan {
     /// The plan for the columns of a frame; `facets` are told by classification, in their order.
     pub fn new(columns: Vec<Column>, facets: &[String]) -> Result<Self, String> {
         let mut plan = Self {
             sources: Vec::with_capacity(columns.len()),
             columns: Vec::new(),
-            cells: Vec::new(),
+            told: vec![Told::default(); facets.len()],
             facets: facets.len(),
         };
         for (number, column) in columns.iter().enumerate() {
             let source = plan.source(number, column, facets);
             plan.sources.push(source);
         }
-        if plan.cells.len() > MOST_TOLD {
+        if plan.told.len() > MOST_TOLD {
             return Err(format!(
                 "more than {MOST_TOLD} columns are told by attributes"
             ));
@@ -121,13 +152,17 @@ impl Plan {
             "remote_parent" => Source::RemoteParent,
             "links" => Source::Links,
             _ => {
-                self.cells.push(Cell {
+                let told = Told {
                     column: number,
-                    facet: facets.iter().position(|facet| facet == name),
-                    extra: EXTRAS.iter().position(|(told, _)| *told == name),
                     null: null_of(&column.layout),
-                });
-                Source::Told(self.cells.len() - 1)
+                    extra: EXTRAS.iter().position(|(told, _)| *told == name),
+                };
+                let facet = facets.iter().position(|facet| facet == name);
+                let bit = facet.unwrap_or(self.told.len());
+                self.told
+                    .resize(self.told.len().max(bit + 1), Told::default());
+                self.told[bit] = told;
+                Source::Told(bit)
             }
         }
     }
@@ -138,55 +173,67 @@ impl Plan {
         match self.sources[column] {
             Source::Word(PARENT) | Source::Group(_) => Some(0),
             Source::RemoteParent => Some(NULL),
-            Source::Told(cell) => Some(self.cells[cell].null),
+            Source::Told(bit) => Some(self.told[bit].null),
             _ => None,
         }
     }
 
     /// By bit of a told column: what stands for null.
     pub fn told_nulls(&self) -> impl Iterator<Item = u64> + '_ {
-        self.cells.iter().map(|cell| cell.null)
+        self.told.iter().map(|told| told.null)
     }
 
-    /// Packs what was decoded.
-    #[must_use]
-    pub fn pack(&self, batch: Batch, arrival_ns: i64) -> Chunk {
-        let Batch {
-            rows,
-            facets,
-            mut extras,
-            groups,
-            links,
-        } = batch;
-        for extra in &mut extras {
-            if !extra.is_sorted_by_key(|(row, _)| *row) {
-                extra.sort_by_key(|(row, _)| *row); // stable: of two the later counts
-            }
-        }
-        let mut chunk = Chunk::with_room(rows.len(), groups, links, arrival_ns);
-        let mut next = [0; EXTRAS.len()];
-        for (number, row) in rows.iter().enumerate() {
-            let at = chunk.push_head(row);
-            let told = &facets[number * self.facets..(number + 1) * self.facets];
-            for (bit, cell) in self.cells.iter().enumerate() {
-                let mut value = cell.facet.map_or(cell.null, |place| told[place]);
-                if let Some(place) = cell.extra {
-                    let (extra, next) = (&extras[place], &mut next[place]);
-                    while let Some(&(_, last)) = extra.get(*next).filter(|e| e.0 as usize == number)
-                    {
-                        value = last;
-                        *next += 1;
-                    }
-                }
-                if value != cell.null {
-                    chunk.words[at] |= 1 << bit;
-                    chunk.words.push(value);
-                }
-            }
-            chunk.offsets.push(chunk.words.len() as u32);
-        }
-        chunk.words.shrink_to_fit();
+    /// Packs what was decoded, which is nowhere else afterwards.
+    pub fn pack(&self, batch: &mut Batch, chunk: &mut Chunk) {
+        let (before, groups) = (chunk.len() as u32, chunk.groups.len());
+        chunk.groups.append(&mut batch.groups);
+        let links = batch.links.drain(..);
         chunk
+            .links
+            .extend(links.map(|(row, ids)| (before + row, ids)));
+        let nulls: Vec<u64> = self.told_nulls().collect();
+        let mut extras = self.extras(batch);
+        for (number, row) in batch.rows.iter().enumerate() {
+            let own = &batch.facets[number * self.facets..(number + 1) * self.facets];
+            let mut kept = Kept::default();
+            for (bit, (value, null)) in own.iter().zip(&nulls).enumerate() {
+                kept.add(bit, *value, *null);
+            }
+            for (bit, rest) in &mut extras {
+                let Some(next) = rest.as_slice().first().filter(|e| e.0 as usize == number) else {
+                    continue;
+                };
+                kept.add(*bit, next.1, nulls[*bit]);
+                rest.next();
+            }
+            chunk.push(row, groups, &kept);
+        }
+        batch.clear();
+    }
+
+    /// What only extras tell, by bit and row: of two the later counts. What else they tell goes to
+    /// the facets.
+    fn extras(&self, batch: &mut Batch) -> Vec<(usize, std::vec::IntoIter<(u32, u64)>)> {
+        let mut alone = vec![];
+        for (bit, told) in self.told.iter().enumerate() {
+            let extra = told
+                .extra
+                .map(|place| std::mem::take(&mut batch.extras[place]));
+            let Some(mut extra) = extra.filter(|extra| !extra.is_empty()) else {
+                continue;
+            };
+            if bit < self.facets {
+                for (row, value) in extra {
+                    batch.facets[row as usize * self.facets + bit] = value;
+                }
+                continue;
+            }
+            extra.reverse();
+            extra.sort_by_key(|(row, _)| *row);
+            extra.dedup_by_key(|(row, _)| *row);
+            alone.push((bit, extra.into_iter()));
+        }
+        alone
     }
 
     /// Packs columns: by column the value of each row, nulls as `null` says, else as 0.
@@ -201,10 +248,16 @@ impl Plan {
             .position(Source::Word(SPAN_ID))
             .map_or(0, |c| columns[c].len());
         let mut known: HashMap<Group, u32> = HashMap::new();
-        let mut chunk = Chunk::with_room(rows, Vec::new(), links, arrival_ns);
-        let at = |column: usize, row: usize| columns[column][row];
+        let mut chunk = Chunk {
+            links,
+            arrival_ns,
+            ..Chunk::with_room(rows, rows * (HEAD + 14))
+        };
         for row in 0..rows {
-            let value = |source| self.position(source).map_or(0, |column| at(column, row));
+            let value = |source| {
+                self.position(source)
+                    .map_or(0, |column| columns[column][row])
+            };
             let group: Group = std::array::from_fn(|n| value(Source::Group(n)));
             let number = *known.entry(group).or_insert_with(|| {
                 chunk.groups.push(group);
@@ -216,7 +269,7 @@ impl Plan {
                 remote => HAS_REMOTE | (IS_REMOTE * u32::from(remote == 1)),
             };
             let flags = value(Source::Flags) as u32 & !(HAS_REMOTE | IS_REMOTE) | remote;
-            let start = chunk.push_head(&Row {
+            let plain = Row {
                 trace: [value(Source::Word(TRACE_HI)), value(Source::Word(TRACE_LO))],
                 span_id: value(Source::Word(SPAN_ID)),
                 parent: value(Source::Word(PARENT)),
@@ -226,15 +279,12 @@ impl Plan {
                 duration_ns: value(Source::Word(DURATION)) as i64,
                 status: value(Source::Status) as u8,
                 flags,
-            });
-            for (bit, cell) in self.cells.iter().enumerate() {
-                let value = at(cell.column, row);
-                if value != cell.null {
-                    chunk.words[start] |= 1 << bit;
-                    chunk.words.push(value);
-                }
+            };
+            let mut kept = Kept::default();
+            for (bit, told) in self.told.iter().enumerate() {
+                kept.add(bit, columns[told.column][row], told.null);
             }
-            chunk.offsets.push(chunk.words.len() as u32);
+            chunk.push(&plain, 0, &kept);
         }
         chunk
     }
@@ -245,28 +295,26 @@ impl Plan {
 }
 
 impl Chunk {
-    fn with_room(
-        rows: usize,
-        groups: Vec<Group>,
-        links: Vec<(u32, [u64; 3])>,
-        arrival_ns: i64,
-    ) -> Self {
+    /// An empty one with room for so many rows and words.
+    #[must_use]
+    pub fn with_room(rows: usize, words: usize) -> Self {
         let mut offsets = Vec::with_capacity(rows + 1);
         offsets.push(0);
         Self {
-            words: Vec::with_capacity(rows * (HEAD + 14)),
+            words: Vec::with_capacity(words),
             offsets,
-            groups,
-            links,
-            arrival_ns,
+            groups: Vec::new(),
+            links: Vec::new(),
+            arrival_ns: 0,
         }
     }
 
-    fn push_head(&mut self, row: &Row) -> usize {
-        let at = self.words.len();
+    /// Adds a row whose group counts from `groups` on.
+    fn push(&mut self, row: &Row, groups: usize, kept: &Kept) {
+        let small = u64::from(row.kind) << KIND_SHIFT | u64::from(row.status) << STATUS_SHIFT;
         self.words.extend_from_slice(&[
-            u64::from(row.kind) << KIND_SHIFT | u64::from(row.status) << STATUS_SHIFT,
-            u64::from(row.group) << 32 | u64::from(row.flags),
+            small | kept.bits,
+            (groups as u64 + u64::from(row.group)) << 32 | u64::from(row.flags),
             row.trace[0],
             row.trace[1],
             row.span_id,
@@ -274,7 +322,29 @@ impl Chunk {
             row.start_ns as u64,
             row.duration_ns as u64,
         ]);
-        at
+        self.words.extend_from_slice(&kept.values[..kept.count]);
+        self.offsets.push(self.words.len() as u32);
+    }
+
+    /// Gives back room that no row takes.
+    pub fn fit(&mut self) {
+        self.words.shrink_to_fit();
+        self.offsets.shrink_to_fit();
+    }
+
+    /// The rows from one on that stand together and are of its trace.
+    #[must_use]
+    pub fn run(&self, first: u32) -> Range<u32> {
+        let ids = |row: u32| [self.row(row)[TRACE_HI], self.row(row)[TRACE_LO]];
+        let (trace, len) = (ids(first), self.len() as u32);
+        let other = (first + 1..len).find(|row| ids(*row) != trace);
+        first..other.unwrap_or(len)
+    }
+
+    /// Number of words.
+    #[must_use]
+    pub fn words(&self) -> usize {
+        self.words.len()
     }
 
     /// Number of rows.
@@ -330,7 +400,10 @@ impl Chunk {
                 (size.0, size.1) = (size.0 + 1, size.1 + words.len());
             }
         }
-        let mut dealt: Vec<Self> = sizes.iter().map(|&size| Self::sized(size)).collect();
+        let mut dealt: Vec<Self> = sizes
+            .iter()
+            .map(|&(rows, words)| Self::with_room(rows, words))
+            .collect();
         for chunk in chunks {
             let groups: Vec<usize> = dealt.iter().map(|d| d.groups.len()).collect();
             for target in &mut dealt {
@@ -344,19 +417,6 @@ impl Chunk {
         dealt
     }
 
-    /// An empty one with room for so many rows and words.
-    fn sized((rows, words): (usize, usize)) -> Self {
-        let mut offsets = Vec::with_capacity(rows + 1);
-        offsets.push(0);
-        Self {
-            words: Vec::with_capacity(words),
-            offsets,
-            groups: Vec::new(),
-            links: Vec::new(),
-            arrival_ns: 0,
-        }
-    }
-
     /// Bytes that it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -367,15 +427,12 @@ impl Chunk {
     /// A chunk of some of the rows, ascending.
     #[must_use]
     pub fn only(&self, rows: &[u32]) -> Self {
-        let size = rows.iter().map(|&row| self.row(row).len()).sum();
+        let words = rows.iter().map(|&row| self.row(row).len()).sum();
         let mut kept = Self {
-            words: Vec::with_capacity(size),
-            offsets: Vec::with_capacity(rows.len() + 1),
             groups: self.groups.clone(),
-            links: Vec::new(),
             arrival_ns: self.arrival_ns,
+            ..Self::with_room(rows.len(), words)
         };
-        kept.offsets.push(0);
         for (number, &row) in rows.iter().enumerate() {
             kept.words.extend_from_slice(self.row(row));
             kept.offsets.push(kept.words.len() as u32);

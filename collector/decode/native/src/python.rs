@@ -7,9 +7,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule};
 
 use crate::arrow::{stream_of, Array, ArrowArrayStream};
-use crate::columns::{Batch, NULL, RESOURCE};
+use crate::assembly::assembled;
+use crate::columns::{NULL, RESOURCE};
 use crate::decoder::{Asked, Counts, Decoder, Place};
 use crate::given::Given;
+use crate::packed::{Chunk, Plan};
 use crate::tables::{Layout, Tables, EXTRAS};
 
 /// Decodes bodies into one batch of rows, which `take` hands over.
@@ -28,7 +30,10 @@ impl PyDecoder {
     fn new(tables: Given, answers: Py<PyAny>, seed: u64) -> PyResult<Self> {
         let schema = tables.schema()?;
         let decoder = Decoder::new(tables.tables()?, schema, seed);
-        Ok(Self { decoder, answers })
+        Ok(Self {
+            decoder: decoder.map_err(PyValueError::new_err)?,
+            answers,
+        })
     }
 
     /// Adds the spans of a body: (accepted, rejected, repaired), the counts in the order of
@@ -38,14 +43,15 @@ impl PyDecoder {
         let py = body.py();
         let content = body.as_bytes();
         let decoder = &mut self.decoder;
-        let (rows, groups) = (decoder.batch.len(), decoder.batch.groups.len());
         let Ok((counts, asked)) = py.detach(|| decoder.walk(content)) else {
             return Ok(None);
         };
         if let Err(error) = self.ask(py, content, &asked) {
-            self.decoder.roll_back(rows, groups, &asked);
+            self.decoder.roll_back(&asked);
             return Err(error);
         }
+        let decoder = &mut self.decoder;
+        py.detach(|| decoder.pack());
         let Counts {
             accepted,
             rejected,
@@ -56,10 +62,8 @@ impl PyDecoder {
 
     /// All rows since the last call.
     fn take(&mut self) -> PyBatch {
-        let decoder = &mut self.decoder;
-        let emptied = decoder.batch.emptied();
-        let rows = std::mem::replace(&mut decoder.batch, emptied);
-        PyBatch::of(Held::Rows(Box::new(rows), decoder.tables.clone()))
+        let (rows, plan) = self.decoder.take();
+        PyBatch::of(Held::Rows(rows, plan))
     }
 
     /// Forgets what was classified: the texts behind its codes are about to be forgotten.
@@ -68,7 +72,7 @@ impl PyDecoder {
     }
 
     fn __len__(&self) -> usize {
-        self.decoder.batch.len()
+        self.decoder.len()
     }
 }
 
@@ -131,8 +135,8 @@ fn nulls(tables: &Tables) -> Vec<u64> {
 
 /// What a batch holds until it is read.
 pub enum Held {
-    /// as they were decoded
-    Rows(Box<Batch>, Arc<Tables>),
+    /// as they were decoded, and how they are packed
+    Rows(Chunk, Arc<Plan>),
     /// as columns
     Columns(Array),
 }
@@ -148,7 +152,7 @@ impl PyBatch {
     /// One that holds this.
     pub fn of(held: Held) -> Self {
         let rows = match &held {
-            Held::Rows(batch, _) => batch.len(),
+            Held::Rows(rows, _) => rows.len(),
             Held::Columns(whole) => whole.len(),
         };
         let held = Some(held);
@@ -174,9 +178,10 @@ impl PyBatch {
         let _ = requested_schema; // a wish that may be left unfulfilled, says the specification
         let whole = match self.take()? {
             Held::Columns(whole) => whole,
-            Held::Rows(batch, tables) => {
-                py.detach(|| Array::of_columns(batch.len(), batch.arrays(&tables)))
-            }
+            Held::Rows(rows, plan) => py.detach(|| {
+                let places: Vec<_> = (0..rows.len() as u32).map(|row| (0, row)).collect();
+                assembled(&plan, &places, |_| &rows)
+            }),
         };
         PyCapsule::new_with_value::<ArrowArrayStream>(py, stream_of(whole), c"arrow_array_stream")
     }

@@ -59,7 +59,7 @@ struct Entries {
     extent: Vec<(i64, i64)>,
 }
 
-/// The columns `STRUCTURE`, in order; none where rows are not in canonical order or odd.
+/// The columns `STRUCTURE`, in order; none where rows are not in order or odd.
 #[must_use]
 pub fn structure(table: &Table, constants: &Constants) -> Option<Array> {
     let given = Given::of(table)?;

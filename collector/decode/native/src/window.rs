@@ -65,7 +65,8 @@ pub struct Window {
     /// by second: traces whose first span arrived then
     begun: BTreeMap<i64, Vec<u64>>,
     huge: Vec<u64>,
-    ready: VecDeque<(u32, usize)>,
+    /// closed traces: the last slot, how many rows, whether a part was closed before
+    ready: VecDeque<(u32, usize, bool)>,
     remembered: Closed,
     /// what had to be done
     pub counts: Counts,
@@ -114,18 +115,26 @@ impl Window {
     /// Takes rows that arrived in a second.
     pub fn add(&mut self, chunk: Chunk, second: i64) {
         let mut held = std::mem::take(&mut self.held);
-        let arrival_ns = chunk.arrival_ns;
         self.rows += chunk.len();
-        held.add(chunk, |row, slot| {
-            self.last_end_ns = self.last_end_ns.max(end_ns(row));
-            let key = spread(row[TRACE_HI] ^ self.seed, row[TRACE_LO]);
-            self.chain(slot, key, arrival_ns, second)
+        held.add(chunk, |chunk, run, last| {
+            let first = chunk.row(run.start);
+            let key = spread(first[TRACE_HI] ^ self.seed, first[TRACE_LO]);
+            let count = run.len();
+            let ends = run.map(|row| end_ns(chunk.row(row)));
+            self.last_end_ns = ends.fold(self.last_end_ns, i64::max);
+            self.chain(key, (count, last), chunk.arrival_ns, second)
         });
         self.held = held;
     }
 
-    /// Puts a slot to its trace; the slot of the trace that came before.
-    fn chain(&mut self, slot: u32, key: u64, arrival_ns: i64, second: i64) -> u32 {
+    /// Puts rows to their trace: how many, and the slot of the last. The slot that came before.
+    fn chain(
+        &mut self,
+        key: u64,
+        (count, last): (usize, u32),
+        arrival_ns: i64,
+        second: i64,
+    ) -> u32 {
         let remembered = &self.remembered;
         let trace = self.traces.entry(key).or_insert_with(|| Trace {
             last: NONE,
@@ -135,7 +144,8 @@ impl Window {
             waits: false,
             late: remembered.knows(key),
         });
-        trace.rows += 1;
+        let before = trace.rows;
+        trace.rows += count;
         if arrival_ns < trace.first_ns {
             trace.first_ns = arrival_ns;
             let second = arrival_ns.div_euclid(SECOND_NS);
@@ -146,11 +156,11 @@ impl Window {
             trace.second = second;
             self.touched.entry(second).or_default().push(key);
         }
-        self.counts.late += u64::from(trace.late);
-        if trace.rows == self.limits.max_spans {
+        self.counts.late += count as u64 * u64::from(trace.late);
+        if (before + 1..=trace.rows).contains(&self.limits.max_spans) {
             self.huge.push(key);
         }
-        std::mem::replace(&mut trace.last, slot)
+        std::mem::replace(&mut trace.last, last)
     }
 
     /// Closes what is due.
@@ -198,19 +208,21 @@ impl Window {
 
     /// Whether a span of the trace has a parent in its own process that is not there.
     fn awaits(&self, trace: &Trace) -> bool {
-        let rows = || self.held.rows(trace.last);
-        if trace.rows <= FEW {
-            let mut asked = rows().filter_map(awaited);
-            return asked.any(|parent| rows().all(|row| row[SPAN_ID] != parent));
+        let (mut asked, mut there) = (
+            Vec::with_capacity(trace.rows),
+            Vec::with_capacity(trace.rows),
+        );
+        for row in self.held.rows(trace.last) {
+            there.push(row[SPAN_ID]);
+            if let Some(parent) = awaited(row) {
+                asked.push(parent);
+            }
         }
-        let asked: Vec<u64> = rows().filter_map(awaited).collect();
-        if asked.is_empty() {
-            return false;
+        if trace.rows > FEW {
+            there.sort_unstable();
+            return asked.iter().any(|id| there.binary_search(id).is_err());
         }
-        let mut there: Vec<u64> = rows().map(|row| row[SPAN_ID]).collect();
-        there.sort_unstable();
-        let missing = |parent| there.binary_search(parent).is_err();
-        asked.iter().any(missing)
+        asked.iter().any(|id| !there.contains(id))
     }
 
     /// Closes the traces whose first span arrived `max_age_s` ago.
@@ -246,7 +258,7 @@ impl Window {
         self.clamp(trace.last);
         self.rows -= trace.rows;
         self.closed_rows += trace.rows;
-        self.ready.push_back((trace.last, trace.rows));
+        self.ready.push_back((trace.last, trace.rows, trace.late));
         true
     }
 
@@ -281,17 +293,14 @@ impl Window {
 
     /// The end of a span, and between which times it may lie.
     fn end_and_bounds(&self, slot: u32) -> (i64, i64, i64) {
-        let (arrival, skew) = (self.held.arrival_ns(slot), self.limits.max_skew_ns);
-        let low = arrival.saturating_sub(skew);
-        (
-            end_ns(self.held.row(slot)),
-            low,
-            arrival.saturating_add(skew),
-        )
+        let ((row, arrival_ns), skew) = (self.held.arrived(slot), self.limits.max_skew_ns);
+        let low = arrival_ns.saturating_sub(skew);
+        (end_ns(row), low, arrival_ns.saturating_add(skew))
     }
 
-    /// Closed traces of at most `rows` rows in all, but at least one, as columns in canonical
-    /// order: trace id, start, longest first, span id. None when nothing is closed.
+    /// Closed traces of at most `rows` rows in all, but at least one, as columns: traces as they came,
+    /// so that what is read stands together, each by start, longest first, span id. None when nothing
+    /// is closed.
     pub fn take(&mut self, rows: usize) -> Option<Array> {
         let order = self.next_slots(rows);
         if order.is_empty() {
@@ -305,28 +314,37 @@ impl Window {
         Some(array)
     }
 
-    /// The slots of the traces to be taken next, in canonical order.
+    /// The slots of the traces to be taken next, each trace in its order.
     fn next_slots(&mut self, rows: usize) -> Vec<u32> {
         let mut room = rows;
         let mut traces = Vec::new();
-        while let Some((last, size)) = self.ready.pop_front() {
+        let mut again = false;
+        while let Some((last, size, late)) = self.ready.pop_front() {
             if size > room && !traces.is_empty() {
-                self.ready.push_front((last, size));
+                self.ready.push_front((last, size, late));
                 break;
             }
             room = room.saturating_sub(size);
-            traces.push((ids(self.held.row(last)), last));
+            traces.push(last);
+            again |= late;
         }
-        traces.sort_unstable();
+        let ids_of = |last: &u32| ids(self.held.row(*last));
+        if again {
+            traces.sort_by_key(ids_of); // another part of such a trace may be among them
+        }
         let mut order = Vec::with_capacity(rows.min(self.closed_rows));
         let mut trace = Vec::new();
-        for (known, last) in traces {
-            let mut alike = true;
-            trace.extend(self.held.trace(last).map(|slot| {
+        for (place, last) in traces.iter().enumerate() {
+            let (known, mut alike) = (ids_of(last), true);
+            trace.extend(self.held.trace(*last).map(|slot| {
                 let row = self.held.row(slot);
                 alike &= ids(row) == known;
                 (canonical(row), slot)
             }));
+            let next = traces.get(place + 1).filter(|_| again);
+            if next.is_some_and(|next| ids_of(next) == known) {
+                continue;
+            }
             trace.sort_unstable();
             if !alike {
                 // Two traces whose ids mix to the same number.
@@ -388,7 +406,9 @@ mod tests {
         let mut batch = Batch::default();
         batch.groups.push(Default::default());
         rows.for_each(|row| batch.push(row));
-        let chunk = window.plan().pack(batch, second * SECOND_NS);
+        let mut chunk = Chunk::with_room(0, 0);
+        window.plan().pack(&mut batch, &mut chunk);
+        chunk.arrival_ns = second * SECOND_NS;
         window.add(chunk, second);
     }
 

@@ -43,7 +43,7 @@ impl PyWindow {
 
     /// Takes rows that were decoded.
     fn add(&mut self, py: Python<'_>, batch: &mut PyBatch, arrival_s: f64) -> PyResult<()> {
-        let chunk = packed(py, self.window.plan(), batch, arrival_s)?;
+        let chunk = packed(batch, arrival_s)?;
         py.detach(|| self.window.add(chunk, arrival_s.floor() as i64));
         Ok(())
     }
@@ -73,7 +73,7 @@ impl PyWindow {
         py.detach(|| self.window.finish(now_s));
     }
 
-    /// Whole traces in canonical order, at most so many rows but at least one trace.
+    /// Whole traces, each in its order, at most so many rows but at least one trace.
     fn take(&mut self, py: Python<'_>, rows: usize) -> Option<PyBatch> {
         let taken = py.detach(|| self.window.take(rows))?;
         Some(PyBatch::of(Held::Columns(taken)))
@@ -119,8 +119,8 @@ impl PySpool {
     }
 
     /// Takes rows that were decoded.
-    fn add(&mut self, py: Python<'_>, batch: &mut PyBatch) -> PyResult<()> {
-        self.spool.add(packed(py, &self.plan, batch, 0.0)?);
+    fn add(&mut self, batch: &mut PyBatch) -> PyResult<()> {
+        self.spool.add(packed(batch, 0.0)?);
         Ok(())
     }
 
@@ -169,11 +169,12 @@ impl PySpool {
     }
 }
 
-fn packed(py: Python<'_>, plan: &Plan, batch: &mut PyBatch, arrival_s: f64) -> PyResult<Chunk> {
-    let Held::Rows(rows, _) = batch.take()? else {
+fn packed(batch: &mut PyBatch, arrival_s: f64) -> PyResult<Chunk> {
+    let Held::Rows(mut rows, _) = batch.take()? else {
         return Err(PyValueError::new_err("these are columns already"));
     };
-    Ok(py.detach(|| plan.pack(*rows, nanoseconds(arrival_s))))
+    rows.arrival_ns = nanoseconds(arrival_s);
+    Ok(rows)
 }
 
 fn packed_columns(

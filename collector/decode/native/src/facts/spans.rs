@@ -1,4 +1,4 @@
-//! The columns that facts tables read, of repaired spans in canonical order.
+//! The columns that facts tables read, of repaired spans in order.
 
 use std::ops::Range;
 
