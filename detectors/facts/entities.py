@@ -52,7 +52,7 @@ class Entities:
 
     name = "entities"
     pane_seconds = 60
-    max_rows = 60_000
+    max_rows = 30_000
     life = Life("instances", ("service", "environment", "instance"))
     columns = (
         key("service", pl.UInt64, "service", text=True),

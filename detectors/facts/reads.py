@@ -22,7 +22,7 @@ class Reads:
 
     name = "reads"
     pane_seconds = 300
-    max_rows = 60_000
+    max_rows = 30_000
     columns = (
         key("service", pl.UInt64, "service", text=True),
         key("environment", pl.UInt64, "deployment environment", text=True),

@@ -31,7 +31,7 @@ class Touches:
 
     name = "touches"
     pane_seconds = 60
-    max_rows = 120_000
+    max_rows = 60_000
     columns = (
         key("service", pl.UInt64, "service", text=True),
         key("environment", pl.UInt64, "deployment environment", text=True),
