@@ -97,6 +97,7 @@ constants! {
         inside = "inside",
         outside = "outside",
     }
+    "touches.kind": touched { look = "look", load = "load", wrote = "write" }
     traits {
         reads = "READ",
         writes = "WRITE",

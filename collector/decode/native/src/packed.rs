@@ -253,6 +253,7 @@ impl Plan {
             arrival_ns,
             ..Chunk::with_room(rows, rows * (HEAD + 14))
         };
+        #[allow(clippy::needless_range_loop)] // a row is one of all columns
         for row in 0..rows {
             let value = |source| {
                 self.position(source)

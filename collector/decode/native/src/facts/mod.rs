@@ -26,6 +26,7 @@ pub mod segments;
 pub mod served;
 pub mod sight;
 pub mod spans;
+pub mod touches;
 pub mod tried;
 pub mod writes;
 
@@ -65,6 +66,7 @@ pub const OBSERVERS: &[(&str, Observer)] = &[
     ("repeats", repeats::repeats),
     ("segments", segments::segments),
     ("sight", sight::sight),
+    ("touches", touches::touches),
     ("writes", writes::writes),
 ];
 
