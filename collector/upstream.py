@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import base64
 import json
-import ssl
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from io import BytesIO
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import grpc
@@ -28,10 +26,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collector.parcel import Parcel
+from collector.post import Client
 from collector.receive.bodies import Refusal, inflate
-
-if TYPE_CHECKING:
-    from aiohttp import ClientSession
 
 TIMEOUT_S = 10.0
 _INFLATED_BYTES = 64 * 1024 * 1024
@@ -57,8 +53,6 @@ _REQUESTS: dict[str, Any] = {
 }
 _CHANNEL = (("grpc.http2.write_buffer_size", 1 << 20),)
 """A request leaves in one piece or few: pieces of 64 KiB took a tenth more."""
-_ONE_PIECE_BYTES = 1 << 20
-"""More than that aiohttp wants in pieces, each of which costs."""
 _IDS = ("traceId", "spanId", "parentSpanId")
 
 
@@ -84,49 +78,27 @@ class HttpUpstream:
     """OTLP/HTTP, the body as it came. Raises ValueError for headers that are none."""
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
-        if any(mark in name + value for name, value in headers.items() for mark in "\r\n\0"):
-            raise ValueError("forward_headers: a header must be one line")
-        self._url = url.rstrip("/")
-        self._headers = dict(headers)
-        self._opened: ClientSession | None = None
+        self._client = Client(url, headers)
 
     async def send(self, parcel: Parcel) -> None:
         """Raises Failed when the upstream did not take it."""
-        from aiohttp import ClientError
-
         kind = "application/json" if parcel.json else "application/x-protobuf"
         headers = {"content-type": kind}
         if parcel.encoding:
             headers["content-encoding"] = parcel.encoding
-        url = f"{self._url}/v1/{parcel.signal}"
-        body = parcel.body if len(parcel.body) <= _ONE_PIECE_BYTES else BytesIO(parcel.body)
         try:
-            asked = self._session().post(url, data=body, headers=headers, allow_redirects=False)
-            async with asked as answer:
-                status, told = answer.status, answer.headers.get("retry-after", "")
-        except (ClientError, OSError) as error:  # a TimeoutError is an OSError
+            path = f"/v1/{parcel.signal}"
+            answer = await self._client.post(path, headers, parcel.body, TIMEOUT_S)
+        except OSError as error:  # a TimeoutError is one, and so is what a certificate lacks
             raise Failed(type(error).__name__, again=True) from None
-        if status >= 300:
-            again, after_s = status in _RETRYABLE_HTTP, retry_after_s(told, time.time())
-            raise Failed(f"http_{status}", again=again, after_s=after_s)
-
-    def _session(self) -> ClientSession:
-        """Made in the event loop that it needs; its import takes 0.2 s that others do not pay."""
-        if self._opened is None:
-            from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
-
-            self._opened = ClientSession(
-                headers=self._headers,
-                timeout=ClientTimeout(total=TIMEOUT_S),
-                cookie_jar=DummyCookieJar(),
-                connector=TCPConnector(ssl=ssl.create_default_context()),
-            )
-        return self._opened
+        if answer.status >= 300:
+            again = answer.status in _RETRYABLE_HTTP
+            after_s = retry_after_s(answer.retry_after, time.time())
+            raise Failed(f"http_{answer.status}", again=again, after_s=after_s)
 
     async def close(self) -> None:
         """Ends its connections."""
-        if self._opened is not None:
-            await self._opened.close()
+        self._client.close()
 
 
 class GrpcUpstream:

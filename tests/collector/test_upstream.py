@@ -121,6 +121,63 @@ def test_a_connection_is_used_again() -> None:
     assert server.connections == 1
 
 
+NEWS_FIRST = b"HTTP/1.1 100 Continue\r\n\r\n" + OK
+IN_CHUNKS = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+LAST = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok"
+ENDLESS = b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("answer", "connections"),
+    [(NEWS_FIRST, 1), (IN_CHUNKS, 1), (LAST, 2), (OK + MOVED, 2)],
+    ids=["news first", "chunks", "the last", "one too many"],
+)
+def test_a_connection_is_used_as_long_as_it_may_be(answer: bytes, connections: int) -> None:
+    async def twice(client: HttpUpstream) -> None:
+        await send(client)
+        await send(client)
+
+    _, server = asked([answer, OK], twice)
+
+    assert len(server.bodies) == 2
+    assert server.connections == connections
+
+
+def test_a_connection_that_was_ended_is_not_used() -> None:
+    async def twice(client: HttpUpstream) -> None:
+        await send(client)
+        (rests,) = client._client._idle
+        while rests.usable:  # noqa: ASYNC110 - nothing tells when it notices
+            await asyncio.sleep(0.001)
+        await send(client)
+
+    _, server = asked([OK, OK], twice, ends=True)
+
+    assert server.connections == 2
+
+
+def test_an_answer_may_come_before_the_body_is_sent() -> None:
+    read = asyncio.Event()
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n")
+        await read.wait()
+        writer.close()
+
+    async def run() -> None:
+        async with await asyncio.start_server(meet, "127.0.0.1", 0) as listening:
+            port = listening.sockets[0].getsockname()[1]
+            client = HttpUpstream(f"http://127.0.0.1:{port}", {})
+            with pytest.raises(Failed, match="http_413"):
+                await send(client, bytes(50_000_000))
+            assert client._client._idle == []
+            read.set()
+            await client.close()
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
 def test_a_busy_upstream_is_asked_again_when_it_says() -> None:
     failed = failure([UNTIL_THE_END])
 
@@ -133,7 +190,11 @@ def test_spans_do_not_follow_where_they_are_sent_on() -> None:
     assert (failed.reason, failed.again) == ("http_307", False)
 
 
-@pytest.mark.parametrize("answer", [None, b"SSH-2.0-OpenSSH_9.2\r\n"], ids=["hung up", "no HTTP"])
+@pytest.mark.parametrize(
+    "answer",
+    [None, b"HTTP/1.1 2", b"SSH-2.0-OpenSSH_9.2\r\n", ENDLESS],
+    ids=["hung up", "half an answer", "no HTTP", "endless"],
+)
 def test_what_is_no_answer_may_be_sent_again(answer: bytes | None) -> None:
     assert failure([answer]).again
 
@@ -202,7 +263,7 @@ def test_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             server.meet, "127.0.0.1", 0, ssl=context
         ) as listening:
             url = f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-            with pytest.raises(Failed, match="Certificate"):
+            with pytest.raises(Failed, match="CertVerification"):
                 await sent_once(url)
             monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
             await sent_once(url)
