@@ -84,7 +84,8 @@ from detectors.kit.contract import (
     Scope,
     Verdict,
 )
-from detectors.kit.identities import Told, reads_by_link
+from detectors.kit.derived import once
+from detectors.kit.identities import Told, reads_by_link, told_by_link
 from detectors.kit.knobs import knob
 from detectors.kit.pricing import share, stepped
 from detectors.kit.sightlines import Looking
@@ -136,14 +137,14 @@ class UncachedHotRead:
     def judge(self, facts: FactsView, context: Context) -> Verdict:
         """Reads that repeat, are always there and have no cache."""
         silence, found = Silence(), []
-        reads = reads_by_link(facts)
+        known = told_by_link(facts)
         yielding = _unfilled(facts, context)
         everywhere = _by_who_asks(facts)
         for link in links(facts):
             settings = settings_of(self, facts, context, link)
             if _out_of_question(facts, link, settings, silence):
                 continue
-            told = Told.of(reads, link)
+            told = known.get((link.service, link.entry_label, link.shape), Told())
             if _left_alone(facts, link, settings, told, silence, everywhere):
                 continue
             if (link.service, None) in yielding or (link.service, named(facts, link)) in yielding:
@@ -228,11 +229,6 @@ def _left_alone(  # noqa: PLR0913 - what there is to look at
 
 def _clause(facts: FactsView, link: Link) -> str | None:
     """Why a read is no work for a cache, whatever its numbers are."""
-    here = facts.table("writes").filter(
-        (pl.col("service") == link.service)
-        & (pl.col("entry_label") == link.entry_label)
-        & (pl.col("target") == pl.lit(link.read["target"], dtype=pl.UInt64))
-    )
     if link.has(Trait.LOCKING):
         return "locking reads"
     if link.has(Trait.VOLATILE):
@@ -241,19 +237,28 @@ def _clause(facts: FactsView, link: Link) -> str | None:
         return "a script or timer that looks for work"
     if is_health(facts.text(link.entry_label)):
         return "health checks"
-    if int(here["traces"].sum()) * 2 >= link["traces"]:
+    here = (link.service, link.entry_label, link.read["target"])
+    if _writing_traces(facts).get(here, 0) * 2 >= link["traces"]:
         return "read to be written"
-    if not link["behind"] and _caches_fail(facts, link):
+    if not link["behind"] and link.service in _where_caches_fail(facts):
         return "the cache reads in front of it fail: an outage first"
     return None
 
 
-def _caches_fail(facts: FactsView, link: Link) -> bool:
-    """Whether most cache reads of the service fail."""
-    rows = facts.table("sight").filter(
-        (pl.col("service") == link.service) & (pl.col("category") == "cache")
-    )
-    return int(rows["failed"].sum()) * 2 > int(rows["spans"].sum())
+@once
+def _writing_traces(facts: FactsView) -> dict[tuple[int, int, int], int]:
+    """(service, operation, table) -> traces with a write."""
+    by = ("service", "entry_label", "target")
+    rows = facts.table("writes").filter(pl.col("target").is_not_null())
+    return {tuple(key): n for *key, n in rows.group_by(by).agg(pl.col("traces").sum()).iter_rows()}
+
+
+@once
+def _where_caches_fail(facts: FactsView) -> set[int]:
+    """Services most of whose cache reads fail."""
+    rows = facts.table("sight").filter(pl.col("category") == "cache")
+    summed = rows.group_by("service").agg(pl.col("failed", "spans").sum())
+    return set(summed.filter(pl.col("failed") * 2 > pl.col("spans"))["service"])
 
 
 def _allowed(facts: FactsView, link: Link) -> float:
@@ -308,15 +313,19 @@ def _unfilled(facts: FactsView, context: Context) -> set[tuple[int, str | None]]
 
 def _writes(facts: FactsView, link: Link) -> int:
     """Writes to the table, by whoever shares the database."""
-    rows = facts.table("writes").filter(
-        (pl.col("system") == pl.lit(link.read["system"], dtype=pl.UInt64))
-        & (pl.col("target") == pl.lit(link.read["target"], dtype=pl.UInt64))
-    )
-    return int(rows["writes"].sum())
+    return _written(facts).get((link.read["system"], link.read["target"]), 0)
+
+
+@once
+def _written(facts: FactsView) -> dict[tuple[int, int], int]:
+    """(system, table) -> writes."""
+    by = ("system", "target")
+    rows = facts.table("writes").filter(pl.all_horizontal(pl.col(by).is_not_null()))
+    return {tuple(key): n for *key, n in rows.group_by(by).agg(pl.col("writes").sum()).iter_rows()}
 
 
 def _fault(facts: FactsView, context: Context, settings: Any, link: Link, told: Told) -> Fault:
-    allowed = _allowed(facts, link)
+    sample, allowed = reads_by_link(facts).sample, _allowed(facts, link)
     repeats = round(told.repeat_share * link["executions"])
     wasted_ns = int(repeats * link.median_ns * allowed)
     wasted_share = share(wasted_ns, link["entry_ns"])
@@ -340,14 +349,14 @@ def _fault(facts: FactsView, context: Context, settings: Any, link: Link, told: 
         wasted_ns=wasted_ns,
         details={
             "executions": link["executions"],
-            "identities": told.sample.scaled(told.identities),
+            "identities": sample.scaled(told.identities),
             "hottest": told.hottest,
             "repeat_share": round(told.repeat_share, 3),
             "writes": _writes(facts, link),
             "achievable_hit_ratio": round(told.repeat_share * allowed, 3),
             "behind_cache_read": link["behind"],
             "wasted_share": wasted_share,
-            "sampled_share": told.sample.share,
+            "sampled_share": sample.share,
         },
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -12,6 +12,8 @@ from detectors.kit.caching import Link
 from detectors.kit.contract import FactsView
 from detectors.kit.derived import once
 from detectors.kit.sampling import Sample, sample_of
+
+_LINK = ("service", "entry_label", "shape")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,48 +33,56 @@ class Reads:
 def reads_by_link(facts: FactsView) -> Reads:
     """Facts `reads`, the subjects of its sample, by the read that they belong to."""
     sample = sample_of(facts.table("reads"), "identity")
-    by = ["service", "entry_label", "shape"]
-    parts = sample.rows.partition_by(by, as_dict=True, include_key=False)
-    return Reads(sample, parts, sample.rows.clear().drop(by))
+    parts = sample.rows.partition_by(_LINK, as_dict=True, include_key=False)
+    return Reads(sample, parts, sample.rows.clear().drop(_LINK))
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Executions of one read by what tells them apart, and how they repeat."""
+    """Executions of one read by what tells them apart, and how they repeat.
 
-    sample: Sample
-    usable: pl.DataFrame
-    executions: int
-    told: Mapping[str, int]
-    identities: int
+    executions, identities: of those that values or the path tell apart. hottest: most executions of
+    one identity.
+    """
 
-    @classmethod
-    def of(cls, reads: Reads, link: Link) -> Told:
-        """What facts `reads` tell of a link."""
-        # a loop whose values are hidden runs once per request for all that its path can tell (N101)
-        counted = pl.when(pl.col("told") == "path").then("traces").otherwise("executions")
-        per = (
-            reads.of(link)
-            .with_columns(executions=counted)
-            .group_by("told", "identity")
-            .agg(pl.col("executions", "traces").sum())
-        )
-        told = per.group_by("told").agg(pl.col("executions").sum())
-        usable = per.filter(pl.col("told").is_in(["values", "path"]))
-        return cls(
-            reads.sample,
-            usable,
-            int(usable["executions"].sum()),
-            {str(t): int(n) for t, n in told.iter_rows()},
-            usable.height,
-        )
+    executions: int = 0
+    identities: int = 0
+    hottest: int = 0
+    told: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def repeat_share(self) -> float:
         """Of the executions, those of an identity seen before."""
         return (self.executions - self.identities) / self.executions if self.executions else 0.0
 
-    @property
-    def hottest(self) -> int:
-        """Most executions of one identity."""
-        return int(self.usable["executions"].max() or 0)  # type: ignore[arg-type]
+
+@once
+def told_by_link(facts: FactsView) -> Mapping[tuple[Any, ...], Told]:
+    """What facts `reads` tell of each read, by service, operation and shape: all in two queries."""
+    # a loop whose values are hidden runs once per request for all that its path can tell (N101)
+    counted = pl.when(pl.col("told") == "path").then("traces").otherwise("executions")
+    summed = (
+        reads_by_link(facts)
+        .sample.rows.select(*_LINK, "told", "identity", executions=counted)
+        .group_by(*_LINK, "told", "identity")
+        .agg(pl.col("executions").sum())
+        .group_by(*_LINK, "told")
+        .agg(
+            pl.col("executions").sum(),
+            pl.len().alias("identities"),
+            pl.col("executions").max().alias("hottest"),
+        )
+    )
+    found: dict[tuple[Any, ...], Told] = {}
+    for *link, told, executions, identities, hottest in summed.iter_rows():
+        before = found.get(tuple(link), Told())
+        after = replace(before, told={**before.told, str(told): int(executions)})
+        if told in ("values", "path"):
+            after = replace(
+                after,
+                executions=before.executions + int(executions),
+                identities=before.identities + int(identities),
+                hottest=max(before.hottest, int(hottest)),
+            )
+        found[tuple(link)] = after
+    return found
