@@ -106,9 +106,11 @@ class Analysis:
         detector = self._detector
         detector.tick(now_s)
         self._settle()
-        if self._pace.due(clock_s, news=detector.has_news):
+        news = detector.has_news
+        if self._pace.due(clock_s, news=news):
             detector.observe()  # goes with the spans, not with the facts: paced by nobody
-            give_back()
+            if not news:
+                give_back()
             began = self._cpu()
             try:
                 self._judge(now_s)

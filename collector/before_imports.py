@@ -41,9 +41,9 @@ def prepare() -> None:
 
 
 def give_back() -> None:
-    """Gives back what the C library kept of freed memory: for who is about to ask Polars for it.
+    """Gives back what the C library kept of freed memory: for when no more spans come.
 
-    A slab's columns come from the one, facts from the other: what both keep at once is nobody's.
+    While they do, what is given back is asked for again at once, and the kernel zeroes it first.
     """
     _glibc("malloc_trim")(0)
 
