@@ -200,9 +200,9 @@ mod tests {
             std::array::from_fn(|n| (n as u64 + 3).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut after = before;
         transpose(&mut after);
-        for row in 0..64 {
-            for column in 0..64 {
-                assert_eq!(after[column] >> row & 1, before[row] >> column & 1);
+        for (row, word) in before.iter().enumerate() {
+            for (column, other) in after.iter().enumerate() {
+                assert_eq!(other >> row & 1, word >> column & 1);
             }
         }
     }
