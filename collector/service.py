@@ -135,6 +135,7 @@ class Service:
             access_log=False,
             lifespan="off",
             ws="none",
+            proxy_headers=False,  # nobody asks who a client is
             timeout_graceful_shutdown=max(1, round(self._settings.grace_s)),
         )
         server = uvicorn.Server(config)

@@ -119,7 +119,7 @@ def test_what_a_decoder_writes_is_observed_natively() -> None:
 
     made = native.facts_of(spans, {t.name: (None, ["pane"]) for t in tables()})
 
-    queries = {"deliveries", "duplicates", "failures", "origins"}
+    queries = {"deliveries", "duplicates", "origins"}
     assert made.keys() == {t.name for t in tables()} - queries
 
 

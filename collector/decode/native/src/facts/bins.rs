@@ -50,6 +50,13 @@ pub fn duration_bin(duration_ns: i64) -> i64 {
     (first + reached.count()) as i64 - 1
 }
 
+/// The bin of a duration that is asked for finely: sixteenth octaves above 1 µs.
+#[must_use]
+pub fn fine_bin(duration_ns: i64) -> i64 {
+    let micros = duration_ns.div_euclid(1_000).max(1);
+    ((micros as f64).log(2.0) * 16.0).floor() as i64
+}
+
 const GAP_FLOOR_NS: i64 = 100_000;
 
 /// The bin of a gap: quarter octaves above 0.1 ms.

@@ -209,6 +209,11 @@ impl<'a, const P: usize, const R: usize, const M: usize> Groups<'a, P, R, M> {
         }
     }
 
+    /// Adds one to a measure of a group, by its place: for what is told by the group.
+    pub fn count(&mut self, group: usize, place: usize) {
+        self.measures[group][place] += 1;
+    }
+
     /// Makes room for so many groups: a table of tens of thousands is not copied as it grows.
     pub fn reserve(&mut self, count: usize) {
         let (keys, seed) = (&self.own, self.seed);

@@ -10,6 +10,7 @@ pub mod edges;
 pub mod entities;
 pub mod entries;
 pub mod exemplars;
+pub mod failures;
 pub mod groups;
 pub mod instances;
 mod leaving;
@@ -59,6 +60,7 @@ pub const OBSERVERS: &[(&str, Observer)] = &[
     ("edges", edges::edges),
     ("entities", entities::entities),
     ("entries", entries::entries),
+    ("failures", failures::failures),
     ("instances", instances::instances),
     ("links", links::links),
     ("lookups", lookups::lookups),

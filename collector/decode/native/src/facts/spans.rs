@@ -107,6 +107,9 @@ spans! {
         tries: u32,
         resends: i32,
         server_ns: i64,
+        answer_span: u64,
+        answer_start_ns: i64,
+        answer_end_ns: i64,
         work: u8,
     }
     flags {
