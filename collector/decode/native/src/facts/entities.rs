@@ -77,7 +77,7 @@ pub fn entities(seen: &Seen<'_>) -> Array {
         role.is_served || role.is_read
     };
     let count = seen.patterns.of.iter().filter(counts).count();
-    table.groups.reserve(2 * count);
+    table.groups.reserve((2 * count) >> seen.level.unwrap_or(0));
     let last = spans.entry.iter().max().copied().unwrap_or_default();
     let mut places = vec![None; last as usize + 1];
     let (mut served, mut reads) = (vec![], vec![]);
@@ -116,7 +116,9 @@ impl Entities<'_> {
         let spans = self.seen.spans;
         served.clear();
         reads.clear();
-        for row in trace.clone().filter(|row| role(*row).is_served) {
+        let level = self.seen.level.unwrap_or(0);
+        let wanted = |row: &usize| role(*row).is_served && !Served::is_left_out(spans, *row, level);
+        for row in trace.clone().filter(wanted) {
             places[spans.entry[row] as usize] = Some(served.len() as u32);
             served.push(Served::of(spans, row, self.seen.constants));
         }

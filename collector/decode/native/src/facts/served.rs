@@ -2,6 +2,7 @@
 //! `detectors/facts/entities.py`.
 
 use super::groups::Cell;
+use super::loads::in_sample;
 use super::spans::Spans;
 use super::Seen;
 use crate::constants::Constants;
@@ -102,6 +103,15 @@ impl Served {
             creating: is_in(&c.creating),
             writing: is_in(&c.writing),
         }
+    }
+
+    /// Whether the entry is surely not in the sample of a level, whatever its commands are.
+    #[must_use]
+    pub fn is_left_out(spans: &Spans<'_>, row: usize, level: u32) -> bool {
+        let (actor, path) = (spans.actor.known(row), spans.entity.known(row));
+        let known = actor.is_some() || path.is_some();
+        let sampled = |entity: u64| in_sample(entity, level);
+        level > 0 && known && !actor.is_some_and(sampled) && !path.is_some_and(sampled)
     }
 
     /// Adds a cache command.
