@@ -27,8 +27,8 @@ from detectors.kit.texts import Texts
 NS = 1_000_000_000
 SPANS_A_SECOND = 20_000
 SPANS_A_JUDGEMENT = 350_000
-"""As many as come between two at that rate: one takes some 0.17 s, and all of them a hundredth of a
-core (`collector.pace`)."""
+"""No more than come between two at that rate: one takes some 0.15 s, and all of them half a
+hundredth of a core (`collector.pace`)."""
 COLUMNS = ("repairs", "structure", "work and answers", "look aside")
 OBSERVE = "observe, columns too"
 Encoding = Literal["protobuf", "JSON"]

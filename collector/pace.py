@@ -7,12 +7,11 @@ installation pay a tenth of a core for it, and an idle one several hundredths.
 
 from __future__ import annotations
 
-BUSY_SHARE = 0.01
-"""Of a core, while facts come in."""
-IDLE_SHARE = 0.005
-"""Of a core, where none came: time alone changes little, but findings have to resolve."""
+SHARE = 0.005
+"""Of a core: a judgement of 0.15 s comes every half a minute."""
 IDLE_INTERVALS = 6
-"""Where none came, only every so many intervals are judged, however little it costs."""
+"""Where no facts came, only every so many intervals are judged, however little it costs: time alone
+changes little, but findings have to resolve."""
 MOST_S = 90.0
 """The longest pause: findings resolve, and `spanlint_last_judgement_timestamp_seconds` moves."""
 
@@ -46,6 +45,6 @@ class Pace:
         """
         if not self._costs_s:
             return self._interval_s
-        share, intervals = (BUSY_SHARE, 1) if news else (IDLE_SHARE, IDLE_INTERVALS)
+        intervals = 1 if news else IDLE_INTERVALS
         cost_s = min(self._costs_s) if len(self._costs_s) > 1 else 0.0
-        return max(intervals * self._interval_s, min(cost_s / share, MOST_S))
+        return max(intervals * self._interval_s, min(cost_s / SHARE, MOST_S))

@@ -174,7 +174,7 @@ def since(facts: Facts, start_ns: int) -> Facts:
     """
     known = _TABLES()
     fresh = {
-        name: facts.table(name).filter(pl.col("pane") > start_ns - t.pane_seconds * 1_000_000_000)
+        name: _after(facts.table(name), start_ns - t.pane_seconds * 1_000_000_000)
         for name, t in known.items()
     }
     frames = {
@@ -185,6 +185,14 @@ def since(facts: Facts, start_ns: int) -> Facts:
     return Facts(
         frames, {c: facts.texts[c] for c in needed if c in facts.texts}, dict(facts.counts)
     )
+
+
+def _after(frame: pl.DataFrame, pane_ns: int) -> pl.DataFrame:
+    """The rows of later panes: a slice where panes ascend, as they do in merged facts."""
+    panes = frame["pane"]
+    if not panes.is_sorted():
+        return frame.filter(panes > pane_ns)
+    return frame[panes.search_sorted(pane_ns, side="right") :]
 
 
 def _lasting(table: LastingTable, facts: Facts, fresh: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

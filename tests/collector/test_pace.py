@@ -24,20 +24,14 @@ def judged_at(
 
 def test_cheap_judgements_come_at_the_interval() -> None:
     assert judged_at(0.005, 21) == [5, 10, 15, 20]
-    assert judged_at(0.05, 21) == [5, 10, 15, 20]
+    assert judged_at(0.025, 21) == [5, 10, 15, 20]
     assert judged_at(0.001, 4, interval_s=1.0) == [1, 2, 3]
 
 
-@pytest.mark.parametrize("cost_s", [0.06, 0.1, 0.25, 0.8])
-def test_dear_judgements_take_a_hundredth_of_a_core(cost_s: float) -> None:
-    found = judged_at(cost_s, 3_600)
-
-    assert 0.008 < len(found) * cost_s / 3_600 < 0.0105
-
-
+@pytest.mark.parametrize("news", [True, False])
 @pytest.mark.parametrize("cost_s", [0.2, 0.3, 0.45])
-def test_where_nothing_came_they_take_a_two_hundredth(cost_s: float) -> None:
-    found = judged_at(cost_s, 7_200, news=False)
+def test_dear_judgements_take_a_two_hundredth_of_a_core(cost_s: float, news: bool) -> None:
+    found = judged_at(cost_s, 7_200, news=news)
 
     assert 0.004 < len(found) * cost_s / 7_200 < 0.0052
 
@@ -58,7 +52,7 @@ def test_the_longest_pause_is_bounded(news: bool) -> None:
 def test_news_are_judged_at_once_after_a_long_rest() -> None:
     pace = Pace(5.0)
     for _ in range(2):
-        pace.judged(100, 0.2)
+        pace.judged(100, 0.1)
 
     assert not pace.due(120, news=False)
     assert pace.due(120, news=True)

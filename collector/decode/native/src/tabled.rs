@@ -65,6 +65,7 @@ pub fn constants() -> Constants {
                 "repeats.values" => "hidden distinct mixed same",
                 "repeats.mode" => "sequential parallel",
                 "repeats.transaction" => "unknown inside outside",
+                "touches.kind" => "look load write",
                 _ => "none some unknown",
             };
             Ok(names.split(' ').map(str::to_owned).collect())
