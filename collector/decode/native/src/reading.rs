@@ -31,6 +31,9 @@ impl Drop for Table {
     }
 }
 
+/// The format of lists, whose offsets have 64 bits. That of their items follows in `Table`.
+const LISTS: &[u8] = b"+L";
+
 /// A number of a column, and how its format says so.
 pub trait Number: Copy + Default {
     /// of the Arrow C data interface
@@ -167,6 +170,25 @@ impl Flags<'_> {
     }
 }
 
+/// Lists of a column without nulls among their items, and where it has one.
+#[derive(Clone, Copy)]
+pub struct Lists<'a, T> {
+    offsets: &'a [i64],
+    items: &'a [T],
+    valid: Option<Packed<'a>>,
+}
+
+impl<'a, T> Lists<'a, T> {
+    /// The list of a row, if it has one.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, row: usize) -> Option<&'a [T]> {
+        let known = self.valid.is_none_or(|valid| valid.get(row));
+        let range = self.offsets[row] as usize..self.offsets[row + 1] as usize;
+        known.then(|| self.items.get(range)).flatten()
+    }
+}
+
 impl Table {
     /// Takes over a stream of one batch; none where it has several, or columns of another kind.
     ///
@@ -239,6 +261,28 @@ impl Table {
         Some(Flags { bits, valid })
     }
 
+    /// A column of lists of numbers; none where it is missing or of another kind.
+    #[must_use]
+    pub fn lists<T: Number>(&self, name: &str) -> Option<Lists<'_, T>> {
+        let (array, valid) = self.child(name, &[LISTS, T::FORMAT].concat())?;
+        // A list says what its items are, so it has these as its child; both are owned by the batch.
+        let (offsets, items) = unsafe {
+            let ends = array.offset as usize + self.len() + 1;
+            let items = &**array.children;
+            let len = (items.offset + items.length) as usize;
+            (
+                buffer::<i64>(array, 1, ends)?,
+                (items, buffer::<T>(items, 1, len)?),
+            )
+        };
+        let (of, items) = items;
+        (of.null_count == 0).then_some(Lists {
+            offsets: &offsets[array.offset as usize..],
+            items: &items[of.offset as usize..],
+            valid,
+        })
+    }
+
     fn child(&self, name: &str, format: &[u8]) -> Option<(&ArrowArray, Option<Packed<'_>>)> {
         let batch = self.batch.as_ref()?;
         let named = |(n, f): &(Vec<u8>, Vec<u8>)| n == name.as_bytes() && f == format;
@@ -292,7 +336,11 @@ unsafe fn names_of(schema: &ArrowSchema) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
     }
     let children = (0..schema.n_children as usize).map(|place| {
         let child = unsafe { &**schema.children.add(place) };
-        (text(child.name), text(child.format))
+        let mut format = text(child.format);
+        if format == LISTS {
+            format.extend(text(unsafe { (**child.children).format }));
+        }
+        (text(child.name), format)
     });
     Some(children.collect())
 }
@@ -333,6 +381,19 @@ mod tests {
         assert_eq!(kind.whole(), Some(&[0, 1, 0][..]));
         let hit = table.flags("hit").expect("a column");
         assert_eq!((hit.known(0), hit.known(2)), (Some(false), Some(true)));
+    }
+
+    #[test]
+    fn lists_are_read_as_they_are() {
+        let valid: Bits = [true, false, true].into_iter().collect();
+        let ids = Values::U64(vec![5, 6, 7]);
+        let lists = Array::of_lists("ids", vec![0, 2, 2, 3], ids, Some(valid));
+        let table = taken(vec![lists], 3).expect("one batch");
+        let ids = table.lists::<u64>("ids").expect("a column");
+        let found = [0, 1, 2].map(|row| ids.get(row));
+        assert_eq!(found, [Some(&[5, 6][..]), None, Some(&[7][..])]);
+        assert!(table.lists::<i64>("ids").is_none());
+        assert!(table.numbers::<u64>("ids").is_none());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 pub mod attempts;
 pub mod bins;
+pub mod deliveries;
 pub mod edges;
 pub mod entities;
 pub mod entries;
@@ -57,6 +58,7 @@ pub type Observer = fn(&Seen<'_>) -> Array;
 /// All tables that are observed here.
 pub const OBSERVERS: &[(&str, Observer)] = &[
     ("attempts", attempts::attempts),
+    ("deliveries", deliveries::deliveries),
     ("edges", edges::edges),
     ("entities", entities::entities),
     ("entries", entries::entries),

@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
-use crate::reading::{Column, Flags, Table};
+use crate::reading::{Column, Flags, Lists, Table};
 
 macro_rules! spans {
     (whole { $($whole:ident: $number:ty),* $(,)? }
      numbers { $($column:ident: $held:ty),* $(,)? }
-     flags { $($flag:ident),* $(,)? }) => {
+     flags { $($flag:ident),* $(,)? }
+     lists { $($list:ident: $item:ty),* $(,)? }) => {
         /// Columns by name; their meaning is that of `detectors/kit/columns.py`, `answers.py` and
         /// `aside.py`.
         #[allow(missing_docs)] // likewise
@@ -17,6 +18,7 @@ macro_rules! spans {
             $(pub $whole: &'a [$number],)*
             $(pub $column: Column<'a, $held>,)*
             $(pub $flag: Flags<'a>,)*
+            $(pub $list: Lists<'a, $item>,)*
         }
 
         impl<'a> Spans<'a> {
@@ -28,6 +30,7 @@ macro_rules! spans {
                     $($whole: table.numbers(stringify!($whole))?.whole()?,)*
                     $($column: table.numbers(stringify!($column))?,)*
                     $($flag: table.flags(stringify!($flag))?,)*
+                    $($list: table.lists(stringify!($list))?,)*
                 })
             }
 
@@ -38,6 +41,7 @@ macro_rules! spans {
                     $(stringify!($whole),)*
                     $(stringify!($column),)*
                     $(stringify!($flag),)*
+                    $(stringify!($list),)*
                 ]
             }
         }
@@ -97,6 +101,7 @@ spans! {
         code_line: i32,
         path: u64,
         parent_span_id: u64,
+        message_id: u64,
         sample_ppm: u32,
         lookup_key: u64,
         expiry: u8,
@@ -125,6 +130,10 @@ spans! {
         filled,
         lookup_hit,
         entry_ok,
+        remote_parent,
+    }
+    lists {
+        links: u64,
     }
 }
 
