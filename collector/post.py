@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import cast
 from urllib.parse import quote, unquote, urlsplit
 
-from httptools import HttpParserError, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 _MOST_ANSWERED_BYTES = 256 * 1024
 """Head and body: an answer to a request says what was rejected, and why."""
@@ -163,7 +163,7 @@ class _Connection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
-        except HttpParserError as error:
+        except (HttpParserError, HttpParserUpgrade) as error:  # an upgrade is no error to httptools
             self._fail(str(error))
 
     def _fail(self, why: str) -> None:

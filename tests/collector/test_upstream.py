@@ -124,6 +124,7 @@ def test_a_connection_is_used_again() -> None:
 NEWS_FIRST = b"HTTP/1.1 100 Continue\r\n\r\n" + OK
 IN_CHUNKS = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
 LAST = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok"
+SWITCHED = b"HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
 ENDLESS = b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 100_000
 
 
@@ -192,11 +193,14 @@ def test_spans_do_not_follow_where_they_are_sent_on() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [None, b"HTTP/1.1 2", b"SSH-2.0-OpenSSH_9.2\r\n", ENDLESS],
-    ids=["hung up", "half an answer", "no HTTP", "endless"],
+    [None, b"HTTP/1.1 2", b"SSH-2.0-OpenSSH_9.2\r\n", ENDLESS, SWITCHED],
+    ids=["hung up", "half an answer", "no HTTP", "endless", "another protocol"],
 )
-def test_what_is_no_answer_may_be_sent_again(answer: bytes | None) -> None:
+def test_what_is_no_answer_may_be_sent_again(
+    answer: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
     assert failure([answer]).again
+    assert not caplog.records
 
 
 def test_an_answer_that_does_not_come_may_be_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
