@@ -45,6 +45,7 @@ class Client:
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         parts = urlsplit(url)
         self._host = parts.hostname or ""
+        self._host.encode("idna")  # a UnicodeError is a ValueError: better now than at each request
         self._tls = parts.scheme == "https"
         self._port = parts.port or (443 if self._tls else 80)
         self._path = quote(parts.path.rstrip("/"), safe=_PATH)
@@ -173,6 +174,7 @@ class _Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """Of httptools, as those below: an answer that nobody asked for is another's."""
+        self._retry_after = ""
         self.usable = self.usable and self._waiter is not None and not self._waiter.done()
 
     def on_header(self, name: bytes, value: bytes) -> None:

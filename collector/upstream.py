@@ -178,7 +178,7 @@ def _with_base64_ids(value: Any) -> Any:
 def upstream_of(url: str, headers: Mapping[str, str]) -> Upstream:
     """The upstream that a URL names; raises ValueError for one of another scheme."""
     parts = urlsplit(url)
-    if parts.scheme in ("http", "https") and parts.netloc:
+    if parts.scheme in ("http", "https") and parts.hostname:
         return HttpUpstream(url, headers)
     if parts.scheme == "grpc" and parts.netloc:
         return GrpcUpstream(parts.netloc, headers)

@@ -232,10 +232,15 @@ def test_nobody_listens() -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("url", ["ftp://host", "http://", "http:///x", "host:4318"])
+@pytest.mark.parametrize("url", ["ftp://host", "http://", "http:///x", "http://:1", "host:4318"])
 def test_urls_that_are_none(url: str) -> None:
     with pytest.raises(ValueError, match="wanted http"):
         upstream_of(url, {})
+
+
+def test_a_host_that_cannot_be_is_told_at_once() -> None:
+    with pytest.raises(ValueError, match="label"):
+        upstream_of("http://a..b", {})
 
 
 def test_a_header_cannot_begin_a_second_request() -> None:
