@@ -99,7 +99,7 @@ def test_it_is_idle_where_nothing_is_held_and_nothing_is_due() -> None:
 
 
 def test_what_judging_costs_paces_it_while_spans_come() -> None:
-    dear, cheap = Analysed(cost_s=0.2), Analysed(cost_s=0.01)
+    dear, cheap = Analysed(cost_s=0.1), Analysed(cost_s=0.01)
     found: dict[Analysed, list[int]] = {dear: [], cheap: []}
 
     for second in range(120):
